@@ -1,0 +1,372 @@
+/*
+ * hspace: interpretable directions in the semantic latent space (h-space) of
+ * pretrained diffusion models, after Haas et al., FG 2024 (arXiv 2303.11073).
+ *
+ * This is the whole public interface. Conventions, everywhere:
+ *
+ *  - Arrays are contiguous row-major float32 unless told; shapes stand in
+ *    brackets, outermost first. n samples, T inference steps (index 0 is the
+ *    noisiest), C,H,W the image, c,h,w the h-space activation, K directions.
+ *  - Images are in [-1, 1], channels first; 8-bit pixels are
+ *    round((x + 1) * 127.5), clamped.
+ *  - A function that can fail returns hs_status and takes an hs_error that the
+ *    caller owns (NULL is allowed). On failure its outputs are untouched or
+ *    NULL, and the error's message names the file or argument, what was
+ *    expected and what was found. The library never prints, exits or aborts.
+ *  - `hs_x_free` accepts NULL. Whoever gets a handle through a `**out`
+ *    parameter owns it; `const` pointers returned by getters belong to the
+ *    handle and live as long as it.
+ *  - A handle may be used by one thread at a time; different handles may be
+ *    used by different threads at once. Functions on `const` handles may be
+ *    called at once from several threads.
+ */
+#ifndef HSPACE_H
+#define HSPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HS_API __attribute__((visibility("default")))
+#define HS_PRINTF(a, b) __attribute__((format(printf, a, b)))
+#else
+#define HS_API
+#define HS_PRINTF(a, b)
+#endif
+
+/* ------------------------------------------------------------- errors -- */
+
+typedef enum hs_status {
+    HS_OK = 0,
+    HS_ERROR_ARGUMENT,    /* a value that the function does not accept */
+    HS_ERROR_MEMORY,      /* allocation failed, or the budget is too small */
+    HS_ERROR_IO,          /* a file cannot be opened, read, written, synced */
+    HS_ERROR_FORMAT,      /* a file is damaged or is not what it says */
+    HS_ERROR_UNSUPPORTED, /* well-formed, but asks for what hspace does not do */
+    HS_ERROR_MISMATCH,    /* two things that do not belong together */
+    HS_ERROR_NUMERIC,     /* NaN or infinity, no convergence, rank deficiency */
+    HS_ERROR_CANCELLED,   /* the caller's monitor asked to stop */
+    HS_ERROR_INTERNAL     /* a bug in hspace, or in a library below it */
+} hs_status;
+
+typedef struct hs_error {
+    hs_status code;
+    char message[1000]; /* one line, UTF-8, no trailing newline */
+} hs_error;
+
+/* A short name of the status, such as "format". Never NULL. */
+HS_API const char *hs_status_name(hs_status status);
+
+/* "major.minor.patch" */
+HS_API const char *hs_version(void);
+
+/* ------------------------------------------------------------ monitor -- */
+
+/*
+ * How long work reports to its caller. Any member may be NULL. Called from
+ * the thread that called the library, never from a worker.
+ */
+typedef struct hs_monitor {
+    void *ctx;
+    /* done of total units of `phase`; return false to stop: the function then
+     * saves what can be resumed and returns HS_ERROR_CANCELLED. */
+    bool (*progress)(void *ctx, const char *phase, double done, double total);
+    /* One line that the user should read: a default taken, a file converted. */
+    void (*notice)(void *ctx, const char *text);
+} hs_monitor;
+
+/* -------------------------------------------------------------- model -- */
+
+typedef struct hs_model hs_model;
+
+/* Where h is read and delta_h is added (METHODS: h_space). */
+typedef enum hs_h_space {
+    HS_H_BEFORE, /* input of the mid block */
+    HS_H_MIDDLE, /* second group norm of the mid block's second residual block */
+    HS_H_AFTER   /* output of the mid block: the default */
+} hs_h_space;
+
+typedef enum hs_prediction { HS_PREDICT_EPSILON, HS_PREDICT_V, HS_PREDICT_SAMPLE } hs_prediction;
+
+/* One file of a model that lives in memory (the embedded one). */
+typedef struct hs_blob {
+    const char *name; /* path inside the model folder, "unet/config.json" */
+    const void *data;
+    size_t size;
+} hs_blob;
+
+/*
+ * Open a checkpoint: a diffusers folder (model_index.json, a bare folder with
+ * config.json, or one with unet/), the id of a model in the hub's local cache,
+ * or a TensorFlow.js graph-model folder of the Keras DDPM family. Weights are
+ * mapped, not read. HS_ERROR_UNSUPPORTED names what the config asks for.
+ */
+HS_API hs_status hs_model_open(const char *path, const hs_monitor *monitor, hs_model **out,
+                               hs_error *err);
+/* The same from memory. The blobs must outlive the model. */
+HS_API hs_status hs_model_open_blobs(const char *name, const hs_blob *blobs, size_t count,
+                                     const hs_monitor *monitor, hs_model **out, hs_error *err);
+HS_API void hs_model_free(hs_model *model);
+
+typedef struct hs_model_info {
+    const char *name;         /* the path or id it was opened by */
+    const char *architecture; /* "UNet2DModel", "Keras DDPM" */
+    int64_t parameters;
+    int image[3];       /* C, H, W */
+    int h[3][3];        /* c, h, w of each hs_h_space */
+    int64_t macs;       /* multiply-accumulates of one pass, one sample */
+    int64_t macs_to_h;  /* of these, up to and including h (HS_H_AFTER) */
+    int num_train_timesteps;
+    const char *beta_schedule;
+    hs_prediction prediction;
+    const char *weight_dtype; /* "F32", "F16", "BF16", "U8" */
+    int64_t weight_bytes;     /* on disk */
+} hs_model_info;
+
+HS_API void hs_model_get_info(const hs_model *model, hs_model_info *info);
+
+/* 32 hex digits: XXH3-128 over the config and the sorted (name, shape, values)
+ * of all weights; the same wherever the files lie. Reads all weights once. */
+HS_API hs_status hs_model_fingerprint(hs_model *model, char out[33], hs_error *err);
+
+/* ----------------------------------------------------------- denoiser -- */
+
+typedef struct hs_denoiser hs_denoiser;
+
+typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_kind;
+
+typedef struct hs_denoiser_options {
+    hs_backend_kind backend; /* default HS_BACKEND_ONEDNN */
+    int threads;             /* 0: as many as the process may use */
+    hs_h_space h_space;      /* default HS_H_AFTER */
+    int64_t max_mem;         /* bytes for weights and activations; 0: no bound */
+} hs_denoiser_options;
+
+HS_API hs_denoiser_options hs_denoiser_options_default(void);
+
+/* Bind a model to a back end. The model must outlive the denoiser. */
+HS_API hs_status hs_denoiser_create(hs_model *model, const hs_denoiser_options *options,
+                                    hs_denoiser **out, hs_error *err);
+HS_API void hs_denoiser_free(hs_denoiser *denoiser);
+HS_API const hs_model *hs_denoiser_model(const hs_denoiser *denoiser);
+HS_API hs_h_space hs_denoiser_h_space(const hs_denoiser *denoiser);
+
+/*
+ * One U-Net pass: eps = e(x, t; h + delta_h).
+ *   x        [n,C,H,W]
+ *   t        [n] timesteps in [0, N)
+ *   delta_h  [n,c,h,w] added to h, or NULL for none
+ *   eps      [n,C,H,W]; v and sample predictions are converted to eps
+ *   h        [n,c,h,w] the activation before delta_h is added, or NULL
+ * Plans are made once per n and kept. A batch gives what its samples give
+ * one by one, bit for bit, for any thread count.
+ */
+HS_API hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
+                                 const float *delta_h, float *eps, float *h, hs_error *err);
+
+/* The batch that `denoiser` works best with, given its max_mem; at most `n`. */
+HS_API int hs_denoiser_batch(hs_denoiser *denoiser, int n);
+/* Planned bytes (weights as kept, plus activations) for a batch of n. */
+HS_API hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err);
+
+typedef struct hs_pass_stats {
+    int64_t passes;           /* U-Net passes so far, batch items counted */
+    double seconds_per_pass;  /* median over calls, per batch item */
+} hs_pass_stats;
+HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
+
+/* ------------------------------------------------------------ sampling -- */
+
+typedef struct hs_sampler hs_sampler;
+typedef struct hs_latents hs_latents;
+typedef struct hs_directions hs_directions;
+
+#define HS_Z_CONTINUE INT64_C(-1) /* diffusers: z follows x_T in the same stream */
+#define HS_Z_PLUS_ONE INT64_C(-2) /* one [T,C,H,W] draw from seed + 1 (authors) */
+
+typedef struct hs_sampler_options {
+    int steps;          /* T, default 50 */
+    const double *eta;  /* [eta_count] */
+    int eta_count;      /* 1 or T; 0: eta = 0 */
+    int64_t z_seed;     /* HS_Z_CONTINUE, HS_Z_PLUS_ONE or a seed of its own */
+    bool asyrp;         /* two passes a step: x0_hat edited, eps_dir not */
+    bool clip;          /* honour clip_sample of the scheduler config */
+} hs_sampler_options;
+
+HS_API hs_sampler_options hs_sampler_options_default(void);
+
+/* The denoiser must outlive the sampler. Notices (clipping switched off, an
+ * absent scheduler config) go to the monitor once, here. */
+HS_API hs_status hs_sampler_create(hs_denoiser *denoiser, const hs_sampler_options *options,
+                                   const hs_monitor *monitor, hs_sampler **out, hs_error *err);
+HS_API void hs_sampler_free(hs_sampler *sampler);
+HS_API hs_denoiser *hs_sampler_denoiser(const hs_sampler *sampler);
+HS_API int hs_sampler_steps(const hs_sampler *sampler);
+HS_API const int *hs_sampler_timesteps(const hs_sampler *sampler);  /* [T] */
+HS_API const double *hs_sampler_eta(const hs_sampler *sampler);     /* [T] */
+
+/* One edit: strength units of direction `index`, in steps first..last. */
+typedef struct hs_edit {
+    const hs_directions *directions;
+    int index;
+    double strength;
+    int first, last; /* window, 0 = noisiest; last < 0: to the end */
+} hs_edit;
+
+/*
+ * Make n images.
+ *   seeds    [n], PyTorch's; or `latents` (seeds then ignored, item i uses
+ *            latents item i % count); exactly one of the two is non-NULL
+ *   edits    [edit_count] summed; per_item NULL: all edits for every item with
+ *            strength as given; else per_item [n, edit_count] strengths
+ *   x_0      [n,C,H,W]
+ *   h        [n,T,c,h,w], or NULL
+ * Works in batches of hs_denoiser_batch.
+ */
+HS_API hs_status hs_sample(hs_sampler *sampler, int n, const int64_t *seeds,
+                           const hs_latents *latents, const hs_edit *edits, int edit_count,
+                           const double *per_item, const hs_monitor *monitor, float *x_0, float *h,
+                           hs_error *err);
+
+/* What PyTorch's CPU generator, seeded with `seed`, gives for successive
+ * torch.randn calls of `count` values each. out [calls, count]. */
+HS_API hs_status hs_randn(int64_t seed, int calls, size_t count, float *out, hs_error *err);
+
+/* ------------------------------------------------------------- latents -- */
+
+/* Tensors that fix images: see docs/FORMATS.md. */
+typedef struct hs_latents_view {
+    int n, T;
+    int image[3], h_shape[3];
+    const float *x_T;       /* [n,C,H,W] */
+    const float *z;         /* [n,T,C,H,W] or NULL */
+    const float *x_0;       /* [n,C,H,W] or NULL */
+    const float *h;         /* [n,T,c,h,w] or NULL */
+    const int64_t *timesteps; /* [T] */
+} hs_latents_view;
+
+HS_API hs_status hs_latents_load(const char *path, hs_latents **out, hs_error *err);
+HS_API void hs_latents_view_get(const hs_latents *latents, hs_latents_view *view);
+HS_API void hs_latents_free(hs_latents *latents);
+HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, hs_error *err);
+/* x_T and z that `seeds` [n] give under this sampler: the view of the result
+ * has x_T, timesteps and, where any eta > 0, z. */
+HS_API hs_status hs_latents_from_seeds(const hs_sampler *sampler, int n, const int64_t *seeds,
+                                       hs_latents **out, hs_error *err);
+
+/* ---------------------------------------------------------- directions -- */
+
+HS_API hs_status hs_directions_load(const char *path, hs_directions **out, hs_error *err);
+HS_API hs_status hs_directions_save(const hs_directions *directions, const char *path,
+                                    hs_error *err);
+HS_API void hs_directions_free(hs_directions *directions);
+HS_API int hs_directions_count(const hs_directions *directions);
+HS_API const char *hs_directions_name(const hs_directions *directions, int index);
+/* By name, or by number in decimal; -1 if there is none. */
+HS_API int hs_directions_find(const hs_directions *directions, const char *name);
+
+typedef struct hs_directions_view {
+    int K, S, T;            /* S = T or 1 */
+    int h_shape[3];
+    const float *delta_h;   /* [K,S,c,h,w] in units: strength 1 = one unit */
+    const float *sigma;     /* [K,S] or NULL */
+    const float *mean;      /* [T,c,h,w] or NULL */
+    const int64_t *timesteps; /* [T] */
+    const char *unit;       /* "standard deviation", ... */
+    const char *method;     /* "pca", "jacobian", "attribute", ... */
+    const char *metadata;   /* all metadata as one JSON object */
+} hs_directions_view;
+HS_API void hs_directions_view_get(const hs_directions *directions, hs_directions_view *view);
+
+/*
+ * Check that `directions` belongs to the sampler's model and h-space and bring
+ * it to the sampler's step grid (nearest timestep; of two equally near the
+ * noisier), with a notice when that changed anything. HS_ERROR_MISMATCH says
+ * why a file is refused.
+ */
+HS_API hs_status hs_directions_fit(const hs_directions *directions, const hs_sampler *sampler,
+                                   const hs_monitor *monitor, hs_directions **out, hs_error *err);
+/* K random directions with, at each step, the norms of the first K of `like`. */
+HS_API hs_status hs_directions_random_like(const hs_directions *like, int64_t seed,
+                                           hs_directions **out, hs_error *err);
+
+typedef enum hs_align { HS_ALIGN_INDEX, HS_ALIGN_SCORE } hs_align;
+
+typedef struct hs_pca_options {
+    int n;               /* samples */
+    int k;               /* components */
+    int64_t first_seed;  /* seeds first_seed ... first_seed + n - 1 */
+    bool joint;          /* one PCA of the concatenated [T*c*h*w] vectors */
+    hs_align align;
+    int64_t max_mem;     /* bytes beyond the denoiser's; 0: 8 GiB */
+    int batch;           /* incremental: batch b >= 2k; 0: chosen */
+    int incremental;     /* -1 chosen by size and budget, 0 never, 1 always */
+    bool around;         /* variations around one sample instead of fresh ones: */
+    int64_t around_seed; /*   x_T, z = sqrt(1-delta^2) own + delta fresh noise  */
+    double around_delta;
+    const char *resume;  /* file for resume points, or NULL */
+    double resume_every; /* seconds between resume points; 0: 60 */
+} hs_pca_options;
+
+HS_API hs_pca_options hs_pca_options_default(void);
+
+typedef struct hs_cost {
+    int64_t bytes;      /* beyond the model's weights */
+    int64_t passes;     /* U-Net passes, batch items counted */
+    char formula[400];  /* how it was reckoned, one line for the user */
+} hs_cost;
+
+/* Memory and passes that hs_pca would take, without starting it. */
+HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *options,
+                             hs_cost *cost, hs_error *err);
+/*
+ * PCA of h-space (paper IV-A). The result's `sigma` is s / sqrt(n-1), its unit
+ * one standard deviation, `mean` the mean h of each step; metadata has the
+ * explained variance ratios.
+ */
+HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
+                        const hs_monitor *monitor, hs_directions **out, hs_error *err);
+
+/* ------------------------------------------------------------- figures -- */
+
+/* 8-bit pixels, interleaved [height, width, bands], owned by the caller. */
+typedef struct hs_pixels {
+    int width, height, bands; /* bands: 1 gray, 3 RGB */
+    uint8_t *data;
+} hs_pixels;
+
+/* [-1,1] x [C,H,W] (C is 1 or 3) to 8-bit; `data` is malloc'ed, free() it. */
+HS_API hs_status hs_pixels_from_tensor(const float *x, int C, int H, int W, hs_pixels *out,
+                                       hs_error *err);
+
+/*
+ * A labelled grid of equal cells. Labels may be NULL, or single entries NULL.
+ * cells [rows * columns] row by row; an entry with data NULL is left blank.
+ */
+typedef struct hs_grid {
+    int rows, columns;
+    const hs_pixels *cells;
+    const char *title;
+    const char *const *row_labels;    /* [rows] */
+    const char *const *column_labels; /* [columns] */
+    int scale; /* whole enlargement factor, nearest; 0: chosen by cell size */
+} hs_grid;
+
+/* Draw and write; the kind of file by the ending: .png .jpg .webp .svg */
+HS_API hs_status hs_grid_save(const hs_grid *grid, const char *path, hs_error *err);
+HS_API hs_status hs_pixels_save(const hs_pixels *pixels, const char *path, hs_error *err);
+
+/* ------------------------------------------------------------- threads -- */
+
+/* CPUs that this process may run on. */
+HS_API int hs_cpu_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,45 @@
+/*
+ * A back end makes a plan for one graph once (layouts, fusions, primitives,
+ * one arena) and then executes it many times without allocating.
+ */
+#ifndef HS_BACKENDS_BACKEND_H
+#define HS_BACKENDS_BACKEND_H
+
+#include "graph/graph.h"
+
+typedef struct hs_exec hs_exec; /* a planned graph */
+
+typedef struct hs_plan_options {
+    int threads;             /* 0: all CPUs */
+    bool double_precision;   /* ref only: keep doubles between ops */
+    const hs_value *outputs; /* [output_count] values that the caller will read */
+    int output_count;
+    const struct hs_weight_cache *cache; /* converted weights shared by plans, or NULL */
+} hs_plan_options;
+
+/* Row-major data of an input or output value; exactly one pointer is set. A
+ * double pointer is for `ref` alone. */
+typedef struct hs_binding {
+    hs_value value;
+    float *f32;
+    double *f64;
+} hs_binding;
+
+typedef struct hs_backend {
+    const char *name;
+    /* The graph must outlive the plan. HS_ERROR_UNSUPPORTED names the op. */
+    hs_status (*plan)(const hs_graph *graph, const hs_plan_options *options, hs_exec **out,
+                      hs_error *err);
+    /* Every input of the graph must be bound; outputs that are not bound are
+     * computed and dropped. */
+    hs_status (*execute)(hs_exec *exec, const hs_binding *inputs, int input_count,
+                         const hs_binding *outputs, int output_count, hs_error *err);
+    /* Bytes: the arena, and the converted weights (shared ones once). */
+    void (*bytes)(const hs_exec *exec, int64_t *activations, int64_t *weights);
+    void (*free)(hs_exec *exec);
+} hs_backend;
+
+extern const hs_backend hs_backend_ref;
+extern const hs_backend hs_backend_onednn;
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * Memory of a plan: buffers with lifetimes, packed into one arena.
+ */
+#ifndef HS_GRAPH_PLAN_H
+#define HS_GRAPH_PLAN_H
+
+#include "base/error.h"
+
+/* A buffer that must exist from step `first` to step `last`, both included. */
+typedef struct hs_lifetime {
+    int64_t bytes;
+    int first, last;
+    int64_t offset; /* result, a multiple of HS_ALIGN */
+} hs_lifetime;
+
+/*
+ * Give each buffer an offset so that no two that live at the same step
+ * overlap; greedy, largest first, lowest gap that fits. `total` is the arena's
+ * size. Buffers with bytes 0 get offset 0.
+ */
+hs_status hs_plan_arena(hs_lifetime *buffers, int count, int64_t *total, hs_error *err);
+
+#endif
