@@ -20,8 +20,8 @@ const hs_tensor *hs_golden(const hs_tensor_set *set, const char *name, hs_dtype 
     if (!tensor)
         fail_msg("golden values have no %s", name);
     if (tensor->dtype != dtype || (count >= 0 && hs_tensor_count(tensor) != count))
-        fail_msg("golden %s has %lld values of type %s", name,
-                 (long long)hs_tensor_count(tensor), hs_dtype_name(tensor->dtype));
+        fail_msg("golden %s has %lld values of type %s", name, (long long)hs_tensor_count(tensor),
+                 hs_dtype_name(tensor->dtype));
     return tensor;
 }
 

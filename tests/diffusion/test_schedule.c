@@ -41,11 +41,13 @@ static double hs_compare_schedule(const hs_tensor_set *set, const char *name,
 }
 
 /* diffusers works in float32: a product of 1000 factors is good to some
- * sqrt(1000) * 2^-25. Largest difference seen: see the message. */
+ * sqrt(1000) * 2^-25. Largest relative difference seen: 8.8e-7. */
 static void test_alphas_cumprod(void **state) {
     hs_tensor_set *set = hs_golden_open("schedule");
-    hs_schedule_config linear = hs_config("linear", 1000), scaled = hs_config("scaled_linear", 1000);
-    hs_schedule_config cosine = hs_config("squaredcos_cap_v2", 1000), short_ = hs_config("linear", 100);
+    hs_schedule_config linear = hs_config("linear", 1000),
+                       scaled = hs_config("scaled_linear", 1000);
+    hs_schedule_config cosine = hs_config("squaredcos_cap_v2", 1000),
+                       short_ = hs_config("linear", 100);
     hs_schedule_config trained = hs_config("linear", 100);
     scaled.beta_start = 0.00085;
     scaled.beta_end = 0.012;
@@ -66,7 +68,7 @@ static void test_alphas_cumprod(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double worst = hs_compare_schedule(set, cases[i].name, cases[i].config);
         print_message("alphas_cumprod %s: %.3g\n", cases[i].name, worst);
-        assert_true(worst <= 1e-5);
+        assert_true(worst <= 5e-6);
     }
     hs_tensor_set_free(set);
 }
@@ -170,9 +172,9 @@ static void test_refusals(void **state) {
     hs_expect_refused(&config, "num_train_timesteps");
     config = hs_config("linear", 1000000000);
     hs_expect_refused(&config, "num_train_timesteps");
-    config = hs_config("linear", 1000);
+    config = hs_config("linear", 10);
     config.beta_end = 1;
-    hs_expect_refused(&config, "beta[999]");
+    hs_expect_refused(&config, "beta[9]");
     config.beta_end = NAN;
     hs_expect_refused(&config, "beta[");
     config = hs_config("linear", 1000);

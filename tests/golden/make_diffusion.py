@@ -37,8 +37,9 @@ def generator(seed):
 def make_random():
     tensors = {"seeds": torch.tensor(SEEDS), "lengths": torch.tensor(LENGTHS)}
     for i, seed in enumerate(SEEDS):
-        # random_() of int64 with a range of 2**32 takes one 32-bit word a value.
-        words = torch.empty(700, dtype=torch.int64).random_(0, 2**32 - 1, generator=generator(seed))
+        # random_() over all of int64 takes two words a value, the first one high.
+        pairs = torch.empty(350, dtype=torch.int64).random_(-(2**63), None, generator=generator(seed))
+        words = torch.stack([pairs >> 32 & 0xFFFFFFFF, pairs & 0xFFFFFFFF], 1).flatten()
         tensors[f"words.{i}"] = words
         tensors[f"uniform.{i}"] = torch.rand(700, generator=generator(seed))
         for length in LENGTHS:
