@@ -1,1 +1,2 @@
 # Sources of this room, by name.
+set(SOURCES backends/ref/ref.c)
