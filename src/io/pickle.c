@@ -107,16 +107,19 @@ hs_pickle_value *hs_pickle_new(hs_pickle *pickle, hs_pickle_kind kind) {
     return value;
 }
 
-bool hs_pickle_extend(hs_pickle *pickle, hs_pickle_value *list, hs_pickle_value *const *items,
-                      size_t count) {
+hs_status hs_pickle_extend(const char *path, hs_pickle *pickle, hs_pickle_value *list,
+                           hs_pickle_value *const *items, size_t count, hs_error *err) {
     size_t needed = list->list.count + count;
-    if (pickle->items > HS_PICKLE_MAX_INSTRUCTIONS - count)
-        return false; /* an OrderedDict made of one shared list, again and again */
+    pickle->items += count; /* grows fast where one shared list is copied again and again */
+    if (pickle->items > HS_PICKLE_MAX_INSTRUCTIONS)
+        return hs_fail(err, HS_ERROR_FORMAT,
+                       "%s: pickle of more than %zu items: too long for a checkpoint", path,
+                       HS_PICKLE_MAX_INSTRUCTIONS);
     if (needed > list->list.capacity) {
         size_t capacity = list->list.capacity * 2 > needed ? list->list.capacity * 2 : needed;
         hs_pickle_value **grown = hs_arena_alloc(&pickle->arena, capacity, sizeof *grown);
         if (!grown)
-            return false;
+            return hs_fail_memory(err, capacity * sizeof *grown);
         if (list->list.count)
             memcpy(grown, list->list.items, list->list.count * sizeof *grown);
         list->list.items = grown;
@@ -125,8 +128,7 @@ bool hs_pickle_extend(hs_pickle *pickle, hs_pickle_value *list, hs_pickle_value 
     if (count)
         memcpy(list->list.items + list->list.count, items, count * sizeof *items);
     list->list.count = needed;
-    pickle->items += count;
-    return true;
+    return HS_OK;
 }
 
 static hs_status hs_damaged(hs_machine *m, const char *what) {
@@ -147,7 +149,7 @@ static hs_status hs_take(hs_machine *m, uint64_t size, const uint8_t **out) {
 
 /* An unsigned little-endian number of `width` bytes, at most 8. */
 static hs_status hs_take_number(hs_machine *m, int width, uint64_t *out) {
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     HS_TRY(hs_take(m, (uint64_t)width, &bytes));
     *out = 0;
     for (int i = 0; i < width; i++)
@@ -224,8 +226,8 @@ static hs_status hs_push_int(hs_machine *m, hs_pickle_kind kind, int64_t integer
 
 /* LONG1, LONG4: two's complement of any length. */
 static hs_status hs_op_long(hs_machine *m, int width) {
-    uint64_t size;
-    const uint8_t *bytes;
+    uint64_t size = 0;
+    const uint8_t *bytes = NULL;
     HS_TRY(hs_take_number(m, width, &size));
     HS_TRY(hs_take(m, size, &bytes));
     if (size > 8)
@@ -237,7 +239,7 @@ static hs_status hs_op_long(hs_machine *m, int width) {
 }
 
 static hs_status hs_op_float(hs_machine *m) { /* big-endian */
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     HS_TRY(hs_take(m, 8, &bytes));
     uint64_t word = 0;
     for (int i = 0; i < 8; i++)
@@ -249,8 +251,8 @@ static hs_status hs_op_float(hs_machine *m) { /* big-endian */
 }
 
 static hs_status hs_op_text(hs_machine *m, hs_pickle_kind kind, int width) {
-    uint64_t size;
-    const uint8_t *bytes;
+    uint64_t size = 0;
+    const uint8_t *bytes = NULL;
     HS_TRY(hs_take_number(m, width, &size));
     HS_TRY(hs_take(m, size, &bytes));
     hs_value *value = hs_pickle_new(m->pickle, kind);
@@ -265,14 +267,12 @@ static hs_status hs_op_text(hs_machine *m, hs_pickle_kind kind, int width) {
 static hs_status hs_fill(hs_machine *m, hs_value *list, hs_value *const *items, size_t count) {
     if (list->kind == HS_PICKLE_DICT && count % 2)
         return hs_damaged(m, "a dict has a key without a value");
-    if (!hs_pickle_extend(m->pickle, list, items, count))
-        return hs_fail_memory(m->err, count * sizeof *items);
-    return HS_OK;
+    return hs_pickle_extend(m->path, m->pickle, list, items, count, m->err);
 }
 
 /* A new container of everything above the MARK. */
 static hs_status hs_op_collect(hs_machine *m, hs_pickle_kind kind) {
-    hs_value **items;
+    hs_value **items = NULL;
     size_t end = m->count;
     HS_TRY(hs_pop_mark(m, &items));
     hs_value *list = hs_pickle_new(m->pickle, kind);
@@ -296,7 +296,7 @@ static hs_status hs_op_tuple(hs_machine *m, size_t count) {
 
 /* APPEND(S), SETITEM(S): into the container below; count 0: from the MARK. */
 static hs_status hs_op_add(hs_machine *m, hs_pickle_kind kind, size_t count) {
-    hs_value **items, *list;
+    hs_value **items = NULL, *list = NULL;
     size_t end = m->count;
     if (count == 0) {
         HS_TRY(hs_pop_mark(m, &items));
@@ -317,7 +317,7 @@ static hs_status hs_op_add(hs_machine *m, hs_pickle_kind kind, size_t count) {
 /* The memo. Picklers number it from 0 on, so a number beyond that of the
  * instructions read so far is not theirs, and would cost memory. */
 static hs_status hs_op_put(hs_machine *m, uint64_t index) {
-    hs_value *value;
+    hs_value *value = NULL;
     HS_TRY(hs_top(m, &value));
     if (index > m->instructions)
         return hs_damaged(m, "the memo skips numbers");
@@ -337,7 +337,7 @@ static hs_status hs_op_put(hs_machine *m, uint64_t index) {
 }
 
 static hs_status hs_op_get(hs_machine *m, int width) {
-    uint64_t index;
+    uint64_t index = 0;
     HS_TRY(hs_take_number(m, width, &index));
     if (index >= m->memo_capacity || !m->memo[index])
         return hs_damaged(m, "it recalls a value that it never stored");
@@ -347,7 +347,7 @@ static hs_status hs_op_get(hs_machine *m, int width) {
 /* ------------------------------------------------- names and their calls -- */
 
 static hs_status hs_push_global(hs_machine *m, const hs_value *module, const hs_value *name) {
-    int64_t row;
+    int64_t row = 0;
     HS_TRY(hs_pickle_find_global(m->path, module, name, &row, m->err));
     return hs_push_int(m, HS_PICKLE_GLOBAL, row);
 }
@@ -360,7 +360,7 @@ static hs_status hs_op_global(hs_machine *m) {
 }
 
 static hs_status hs_op_stack_global(hs_machine *m) {
-    hs_value *module, *name;
+    hs_value *module = NULL, *name = NULL;
     HS_TRY(hs_pop(m, &name));
     HS_TRY(hs_pop(m, &module));
     if (module->kind != HS_PICKLE_STRING || name->kind != HS_PICKLE_STRING)
@@ -369,7 +369,7 @@ static hs_status hs_op_stack_global(hs_machine *m) {
 }
 
 static hs_status hs_op_reduce(hs_machine *m) {
-    hs_value *args, *function, *result = NULL;
+    hs_value *args = NULL, *function = NULL, *result = NULL;
     HS_TRY(hs_pop(m, &args));
     HS_TRY(hs_pop(m, &function));
     if (function->kind != HS_PICKLE_GLOBAL || args->kind != HS_PICKLE_TUPLE)
@@ -380,7 +380,7 @@ static hs_status hs_op_reduce(hs_machine *m) {
 
 /* The state of an OrderedDict (a module's _metadata): of no use here. */
 static hs_status hs_op_build(hs_machine *m) {
-    hs_value *state, *object;
+    hs_value *state, *object = NULL;
     HS_TRY(hs_pop(m, &state));
     HS_TRY(hs_top(m, &object));
     if (object->kind != HS_PICKLE_DICT)
@@ -389,7 +389,7 @@ static hs_status hs_op_build(hs_machine *m) {
 }
 
 static hs_status hs_op_persistent(hs_machine *m) {
-    hs_value *id, *result = NULL;
+    hs_value *id = NULL, *result = NULL;
     HS_TRY(hs_pop(m, &id));
     HS_TRY(hs_pickle_persistent(m->path, m->pickle, id, &result, m->err));
     return hs_push(m, result);
@@ -407,7 +407,7 @@ static hs_status hs_op_mark(hs_machine *m) {
 }
 
 static hs_status hs_op_constant(hs_machine *m, int op) {
-    uint64_t number;
+    uint64_t number = 0;
     switch (op) {
     case HS_OP_NEWTRUE: return hs_push_int(m, HS_PICKLE_BOOL, 1);
     case HS_OP_NEWFALSE: return hs_push_int(m, HS_PICKLE_BOOL, 0);
@@ -432,7 +432,7 @@ static hs_status hs_op_memo(hs_machine *m, int op) {
 }
 
 static hs_status hs_op_pop(hs_machine *m, int op) {
-    hs_value *value, **items;
+    hs_value *value = NULL, **items;
     if (op == HS_OP_POP)
         return hs_pop(m, &value);
     if (op == HS_OP_POP_MARK)
@@ -500,7 +500,7 @@ static hs_status hs_step(hs_machine *m, int op) {
 
 /* The PROTO that begins the pickle. */
 static hs_status hs_begin(hs_machine *m) {
-    uint64_t op, protocol;
+    uint64_t op = 0, protocol = 0;
     HS_TRY(hs_take_number(m, 1, &op));
     if (op != HS_OP_PROTO)
         return hs_damaged(m, "it does not begin with a protocol number");
@@ -514,7 +514,7 @@ static hs_status hs_begin(hs_machine *m) {
 static hs_status hs_run(hs_machine *m) {
     HS_TRY(hs_begin(m));
     for (;;) {
-        uint64_t op, frame;
+        uint64_t op = 0, frame;
         m->start = m->at;
         HS_TRY(hs_take_number(m, 1, &op));
         if (++m->instructions > HS_PICKLE_MAX_INSTRUCTIONS)

@@ -44,8 +44,8 @@ typedef struct hs_pickle_storage {
     const uint8_t *data; /* NULL; for the reader of the container to fill in */
 } hs_pickle_storage;
 
-/* Arguments of torch._utils._rebuild_tensor_v2: all >= 0, element counts fit
- * int64 in bytes; not yet checked against the storage. */
+/* Arguments of torch._utils._rebuild_tensor_v2: all >= 0; neither their product
+ * nor the storage's bounds have been checked. */
 typedef struct hs_pickle_tensor {
     hs_pickle_storage *storage;
     int64_t offset; /* elements */

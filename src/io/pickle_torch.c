@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define HS_MAX_KEY 200
+
 typedef enum hs_global_kind {
     HS_GLOBAL_ORDERED_DICT,
     HS_GLOBAL_REBUILD_TENSOR,
@@ -91,7 +93,6 @@ static hs_status hs_rebuild_tensor(const char *path, hs_pickle *pickle, const hs
     tensor->storage = storage->storage;
     tensor->offset = offset->integer;
     tensor->rank = (int)size->list.count;
-    int64_t bytes = (int64_t)hs_dtype_size(storage->storage->dtype);
     for (int i = 0; i < tensor->rank; i++) {
         const hs_pickle_value *dim = hs_argument(size, (size_t)i, HS_PICKLE_INT);
         const hs_pickle_value *step = hs_argument(stride, (size_t)i, HS_PICKLE_INT);
@@ -99,8 +100,6 @@ static hs_status hs_rebuild_tensor(const char *path, hs_pickle *pickle, const hs
             return hs_bad_tensor(path, "a size or stride that is not a whole number >= 0", err);
         tensor->dim[i] = dim->integer;
         tensor->stride[i] = step->integer;
-        if (!hs_mul_i64(bytes, dim->integer, &bytes))
-            return hs_bad_tensor(path, "more than 2^63 bytes", err);
     }
     value->tensor = tensor;
     *result = value;
@@ -123,8 +122,7 @@ static hs_status hs_ordered_dict(const char *path, hs_pickle *pickle, const hs_p
             pair->list.count != 2)
             return hs_fail(err, HS_ERROR_FORMAT,
                            "%s: the pickle makes an OrderedDict of items that are not pairs", path);
-        if (!hs_pickle_extend(pickle, dict, pair->list.items, 2))
-            return hs_fail_memory(err, 2 * sizeof(void *));
+        HS_TRY(hs_pickle_extend(path, pickle, dict, pair->list.items, 2, err));
     }
     *result = dict;
     return HS_OK;
@@ -181,8 +179,12 @@ hs_status hs_pickle_persistent(const char *path, hs_pickle *pickle, const hs_pic
     if (!hs_mul_i64(count->integer, (int64_t)hs_dtype_size(dtype), &bytes))
         return hs_fail(err, HS_ERROR_FORMAT, "%s: the pickle claims a storage of %lld elements",
                        path, (long long)count->integer);
-    if (memchr(key->text.bytes, 0, key->text.size))
-        return hs_fail(err, HS_ERROR_FORMAT, "%s: the pickle's storage key holds a NUL", path);
+    /* Bounded, because a key that the memo shares is copied here. */
+    if (key->text.size > HS_MAX_KEY || memchr(key->text.bytes, 0, key->text.size))
+        return hs_fail(err, HS_ERROR_FORMAT,
+                       "%s: the pickle names a storage by a key that is longer than %d bytes or "
+                       "holds a NUL",
+                       path, HS_MAX_KEY);
     hs_pickle_value *value = hs_pickle_new(pickle, HS_PICKLE_STORAGE);
     hs_pickle_storage *storage = hs_arena_alloc(&pickle->arena, 1, sizeof *storage);
     char *name = hs_arena_alloc(&pickle->arena, key->text.size + 1, 1);

@@ -17,8 +17,8 @@ hs_status hs_pickle_persistent(const char *path, hs_pickle *pickle, const hs_pic
 
 /* A new value of that kind in the arena, or NULL. */
 hs_pickle_value *hs_pickle_new(hs_pickle *pickle, hs_pickle_kind kind);
-/* Append to a TUPLE, LIST or DICT; false: no memory. */
-bool hs_pickle_extend(hs_pickle *pickle, hs_pickle_value *list, hs_pickle_value *const *items,
-                      size_t count);
+/* Append to a TUPLE, LIST or DICT; HS_ERROR_FORMAT over the limit of items. */
+hs_status hs_pickle_extend(const char *path, hs_pickle *pickle, hs_pickle_value *list,
+                           hs_pickle_value *const *items, size_t count, hs_error *err);
 
 #endif
