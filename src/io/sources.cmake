@@ -5,4 +5,10 @@ list(APPEND IO
   io/tensor_set.c
   io/safetensors.c
   io/safetensors_write.c
-  io/shards.c)
+  io/shards.c
+  io/pickle.c
+  io/pickle_torch.c
+  io/torch.c
+  io/torch_zip.c
+  io/torch_legacy.c
+  io/tfjs_model.c)
