@@ -42,7 +42,7 @@ static void hs_hash_hex(const XXH3_state_t *state, char out[33]) {
 static hs_status hs_fingerprint_compute(const hs_model *model, char out[33], hs_error *err) {
     XXH3_state_t *state = XXH3_createState();
     if (!state)
-        return hs_fail_memory(err, sizeof *state);
+        return hs_fail_memory(err, 1024);
     XXH3_128bits_reset(state);
     hs_hash_text(state, model->config_json);
     for (int i = 0; i < model->weights->count; i++) {
