@@ -37,14 +37,14 @@ static hs_status hs_tiny_op(hs_graph *graph, hs_op op, hs_value a, hs_value b, h
 
 static hs_status hs_tiny_inputs(const hs_model *model, int n, hs_unet_graph *u, hs_error *err) {
     const int *image = model->image, *h = model->h[HS_H_AFTER];
-    HS_TRY(hs_graph_input(u->graph, "x", hs_shape_make(4, (int64_t)n, (int64_t)image[0],
-                                                       (int64_t)image[1], (int64_t)image[2]),
-                          &u->x, err));
+    HS_TRY(hs_graph_input(
+        u->graph, "x",
+        hs_shape_make(4, (int64_t)n, (int64_t)image[0], (int64_t)image[1], (int64_t)image[2]),
+        &u->x, err));
     HS_TRY(hs_graph_input(u->graph, "t", hs_shape_make(1, (int64_t)n), &u->t, err));
-    return hs_graph_input(
-        u->graph, "delta_h",
-        hs_shape_make(4, (int64_t)n, (int64_t)h[0], (int64_t)h[1], (int64_t)h[2]), &u->delta_h,
-        err);
+    return hs_graph_input(u->graph, "delta_h",
+                          hs_shape_make(4, (int64_t)n, (int64_t)h[0], (int64_t)h[1], (int64_t)h[2]),
+                          &u->delta_h, err);
 }
 
 static hs_status hs_tiny_nodes(const hs_model *model, hs_unet_graph *u, hs_error *err) {
