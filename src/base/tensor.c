@@ -1,6 +1,7 @@
 /* See tensor.h. */
 #include "base/tensor.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,8 +9,8 @@ static const struct {
     const char *name;
     size_t size;
 } hs_dtypes[] = {
-    [HS_F32] = {"F32", 4}, [HS_F16] = {"F16", 2}, [HS_BF16] = {"BF16", 2}, [HS_F64] = {"F64", 8},
-    [HS_I64] = {"I64", 8}, [HS_I32] = {"I32", 4}, [HS_I16] = {"I16", 2},   [HS_I8] = {"I8", 1},
+    [HS_F32] = {"F32", 4}, [HS_F16] = {"F16", 2},   [HS_BF16] = {"BF16", 2}, [HS_F64] = {"F64", 8},
+    [HS_I64] = {"I64", 8}, [HS_I32] = {"I32", 4},   [HS_I16] = {"I16", 2},   [HS_I8] = {"I8", 1},
     [HS_U8] = {"U8", 1},   [HS_BOOL] = {"BOOL", 1},
 };
 
@@ -39,6 +40,25 @@ void hs_tensor_describe(const hs_tensor *tensor, char text[200]) {
                          (long long)tensor->dim[i]);
     if (used < 199)
         snprintf(text + used, 200 - (size_t)used, "]");
+}
+
+int64_t hs_first_not_finite(const float *x, int64_t count) {
+    for (int64_t first = 0; first < count; first += 4096) {
+        int64_t end = first + 4096 < count ? first + 4096 : count;
+        uint32_t worst = 0; /* the largest exponent of a run, without a branch */
+        for (int64_t i = first; i < end; i++) {
+            uint32_t word;
+            memcpy(&word, x + i, 4);
+            word &= 0x7f800000;
+            worst = word > worst ? word : worst;
+        }
+        if (worst != 0x7f800000)
+            continue;
+        for (int64_t i = first; i < end; i++)
+            if (!isfinite(x[i]))
+                return i;
+    }
+    return -1;
 }
 
 /* By the bits, so that it means the same on every machine. */
