@@ -78,6 +78,14 @@ char *hs_arena_strdup(hs_arena *arena, const char *text) {
     return copy;
 }
 
+void hs_arena_join(hs_arena *arena, hs_arena *from) {
+    struct hs_arena_block **end = &arena->blocks;
+    while (*end)
+        end = &(*end)->next;
+    *end = from->blocks;
+    from->blocks = NULL;
+}
+
 void hs_arena_free(hs_arena *arena) {
     while (arena->blocks) {
         struct hs_arena_block *next = arena->blocks->next;

@@ -27,6 +27,8 @@ typedef struct hs_arena {
 } hs_arena;
 void *hs_arena_alloc(hs_arena *arena, size_t count, size_t size);
 char *hs_arena_strdup(hs_arena *arena, const char *text);
+/* Move all of `from` into `arena`; `from` is empty after that. */
+void hs_arena_join(hs_arena *arena, hs_arena *from);
 void hs_arena_free(hs_arena *arena);
 
 #endif

@@ -13,18 +13,24 @@ typedef struct hs_file {
 /* Map a regular file read-only. Missing, unreadable, a directory: HS_ERROR_IO. */
 hs_status hs_file_map(const char *path, hs_file *out, hs_error *err);
 void hs_file_unmap(hs_file *file);
-/* Tell the kernel that these bytes will not be needed soon again (weights that
- * were converted), so that they do not count as resident. */
+/* Tell the kernel that these bytes of a mapped file will not be needed soon
+ * again (weights that were converted), so that they do not count as resident.
+ * Only for file mappings: heap memory would be lost (hs_tensor_set_release
+ * knows the difference). */
 void hs_file_release(const void *data, size_t size);
 
 /*
  * Atomic replacement: everything is written to a temporary file beside `path`,
  * synced, and renamed over it by hs_atomic_commit; hs_atomic_abort (also after
- * a failed commit) removes it. A full disk is an error of write or commit.
+ * a failed open, write or commit; harmless after a good commit) removes it. A
+ * full disk is an error of write or commit. Symbolic links are followed, the
+ * mode of a file that is replaced is kept. Standard output and error
+ * ("/dev/stdout", "/dev/fd/N"), character devices and pipes are written
+ * directly; a directory, a block device or a socket is refused.
  */
 typedef struct hs_atomic {
-    int fd;
-    char *path, *temporary;
+    int fd;                 /* -1: nothing is open */
+    char *path, *temporary; /* temporary NULL: written directly */
 } hs_atomic;
 hs_status hs_atomic_open(hs_atomic *file, const char *path, hs_error *err);
 hs_status hs_atomic_write(hs_atomic *file, const void *data, size_t size, hs_error *err);

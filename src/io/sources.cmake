@@ -1,1 +1,13 @@
-# Sources of this room, by name.
+# Sources of this room, by name: IO without libvips, IO_IMAGE with it.
+list(APPEND IO
+  io/file.c
+  io/json.c
+  io/tensor_set.c
+  io/tensor_read.c
+  io/safetensors.c
+  io/safetensors_write.c
+  io/shards.c
+  io/directions.c
+  io/direction_file.c
+  io/latent_file.c
+  io/recipe.c)
