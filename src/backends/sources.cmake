@@ -30,4 +30,5 @@ set(SOURCES
   backends/onednn/small.c
   backends/onednn/transfer.c
   backends/onednn/weights.c
+  backends/ref/ref.c
 )
