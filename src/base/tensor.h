@@ -46,8 +46,8 @@ void hs_tensor_describe(const hs_tensor *tensor, char text[200]);
 hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count, float *out,
                            hs_error *err);
 
-/* Index of the first NaN or infinity, or -1. */
-int64_t hs_first_not_finite(const float *x, int64_t count);
+/* The index of the first NaN or infinity of `count` values, or -1. */
+int64_t hs_tensor_first_bad(const float *values, int64_t count);
 
 float hs_f16_to_f32(uint16_t bits);
 float hs_bf16_to_f32(uint16_t bits);

@@ -187,7 +187,7 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
         plain = room;
     }
     hs_status status = HS_OK;
-    int64_t bad = hs_first_not_finite(plain, count);
+    int64_t bad = hs_tensor_first_bad(plain, count);
     if (bad >= 0)
         status =
             hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
