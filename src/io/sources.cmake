@@ -11,3 +11,4 @@ list(APPEND IO
   io/direction_file.c
   io/latent_file.c
   io/recipe.c)
+set(IO_IMAGE io/image.c io/vips_setup.c)
