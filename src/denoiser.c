@@ -23,10 +23,10 @@ typedef struct hs_batch_plan {
     uint64_t last_used;
     hs_unet_graph unet;
     hs_exec *exec;
-    int64_t bytes;
-    float *t;          /* [n] */
-    float *no_delta_h; /* [n,c,h,w] zeros */
-    float *out, *h;    /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
+    int64_t activations, weights; /* bytes; weights are shared if there is a cache */
+    float *t;                     /* [n] */
+    float *no_delta_h;            /* [n,c,h,w] zeros */
+    float *out, *h; /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
 } hs_batch_plan;
 
 struct hs_denoiser {
@@ -34,7 +34,8 @@ struct hs_denoiser {
     const hs_backend *backend;
     hs_denoiser_options options;
     size_t image_size, h_size;
-    hs_schedule schedule; /* alphas_cumprod NULL for epsilon models */
+    hs_schedule schedule;   /* alphas_cumprod NULL for epsilon models */
+    hs_weight_cache *cache; /* converted weights that all plans share, or NULL */
     hs_batch_plan plans[HS_PLANS];
     uint64_t clock;
     int too_large; /* smallest batch that max_mem was too small for, 0: none */
@@ -81,15 +82,19 @@ hs_status hs_denoiser_create(hs_model *model, const hs_denoiser_options *options
     denoiser->backend = options->backend == HS_BACKEND_REF ? &hs_backend_ref : &hs_backend_onednn;
     denoiser->image_size = hs_volume(model->image);
     denoiser->h_size = hs_volume(model->h[options->h_space]);
-    if (model->schedule.prediction != HS_PREDICT_EPSILON) {
-        hs_status status = hs_schedule_create(&model->schedule, &denoiser->schedule, err);
-        if (status != HS_OK) {
-            hs_denoiser_free(denoiser);
-            return status;
-        }
+    hs_status status = HS_OK;
+    if (denoiser->backend->cache_new) {
+        denoiser->cache = denoiser->backend->cache_new();
+        if (!denoiser->cache)
+            HS_CHECK(hs_fail(err, HS_ERROR_MEMORY, "out of memory: weight cache"));
     }
+    if (model->schedule.prediction != HS_PREDICT_EPSILON)
+        HS_CHECK(hs_schedule_create(&model->schedule, &denoiser->schedule, err));
     *out = denoiser;
     return HS_OK;
+cleanup:
+    hs_denoiser_free(denoiser);
+    return status;
 }
 
 static void hs_batch_plan_free(const hs_backend *backend, hs_batch_plan *plan) {
@@ -108,6 +113,8 @@ void hs_denoiser_free(hs_denoiser *denoiser) {
         return;
     for (int i = 0; i < HS_PLANS; i++)
         hs_batch_plan_free(denoiser->backend, &denoiser->plans[i]);
+    if (denoiser->cache)
+        denoiser->backend->cache_free(denoiser->cache);
     hs_schedule_free(&denoiser->schedule);
     free(denoiser);
 }
@@ -145,9 +152,9 @@ static hs_status hs_batch_plan_buffers(const hs_denoiser *denoiser, hs_batch_pla
     plan->no_delta_h = hs_calloc((size_t)h, sizeof(float));
     plan->out = hs_alloc_aligned((size_t)image, sizeof(float));
     plan->h = hs_alloc_aligned((size_t)h, sizeof(float));
-    plan->bytes = (int64_t)sizeof(float) * (plan->n + image + 2 * h);
+    plan->activations = (int64_t)sizeof(float) * (plan->n + image + 2 * h);
     if (!plan->t || !plan->no_delta_h || !plan->out || !plan->h)
-        return hs_fail_memory(err, (size_t)plan->bytes);
+        return hs_fail_memory(err, (size_t)plan->activations);
     return HS_OK;
 }
 
@@ -159,12 +166,14 @@ static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch
     HS_CHECK(hs_batch_plan_buffers(denoiser, &plan, err));
     HS_CHECK(hs_model_build(denoiser->model, n, denoiser->options.h_space, &plan.unet, err));
     hs_value outputs[] = {plan.unet.out, plan.unet.h};
-    hs_plan_options options = {
-        .threads = denoiser->options.threads, .outputs = outputs, .output_count = 2};
+    hs_plan_options options = {.threads = denoiser->options.threads,
+                               .outputs = outputs,
+                               .output_count = 2,
+                               .cache = denoiser->cache};
     HS_CHECK(backend->plan(plan.unet.graph, &options, &plan.exec, err));
-    int64_t activations = 0, weights = 0;
-    backend->bytes(plan.exec, &activations, &weights);
-    plan.bytes += activations + weights;
+    int64_t activations = 0;
+    backend->bytes(plan.exec, &activations, &plan.weights);
+    plan.activations += activations;
     *out = plan;
     return HS_OK;
 cleanup:
@@ -188,21 +197,32 @@ static hs_batch_plan *hs_oldest_plan(hs_denoiser *denoiser) {
     return oldest;
 }
 
-/* Kept plans give way, oldest first, until `bytes` more fit into max_mem. */
-static void hs_make_room(hs_denoiser *denoiser, int64_t bytes) {
-    for (;;) {
-        hs_batch_plan *oldest = NULL;
-        int64_t sum = bytes;
-        for (int i = 0; i < HS_PLANS; i++) {
-            hs_batch_plan *plan = &denoiser->plans[i];
-            sum += plan->bytes;
-            if (plan->n && (!oldest || plan->last_used < oldest->last_used))
-                oldest = plan;
-        }
-        if (!oldest || !denoiser->options.max_mem || sum <= denoiser->options.max_mem)
-            return;
-        hs_batch_plan_free(denoiser->backend, oldest);
+/* Bytes of a new plan and those that are kept: with a cache all hold the same
+ * weights, or fewer. `oldest` gets the least recently used of the kept. */
+static int64_t hs_sum_bytes(hs_denoiser *denoiser, const hs_batch_plan *made,
+                            hs_batch_plan **oldest) {
+    int64_t activations = made->activations, weights = made->weights;
+    *oldest = NULL;
+    for (int i = 0; i < HS_PLANS; i++) {
+        hs_batch_plan *plan = &denoiser->plans[i];
+        if (!plan->n)
+            continue;
+        activations += plan->activations;
+        if (!denoiser->cache)
+            weights += plan->weights;
+        else if (weights < plan->weights)
+            weights = plan->weights;
+        if (!*oldest || plan->last_used < (*oldest)->last_used)
+            *oldest = plan;
     }
+    return activations + weights;
+}
+
+/* Kept plans give way, oldest first, until the new one fits beside them. */
+static void hs_make_room(hs_denoiser *denoiser, const hs_batch_plan *made) {
+    hs_batch_plan *oldest;
+    while (hs_sum_bytes(denoiser, made, &oldest) > denoiser->options.max_mem && oldest)
+        hs_batch_plan_free(denoiser->backend, oldest);
 }
 
 /* The plan for a batch of n, made now if it is not kept. It is valid until
@@ -215,7 +235,7 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, 
     if (!plan) {
         hs_batch_plan made;
         HS_TRY(hs_batch_plan_make(denoiser, n, &made, err));
-        int64_t bytes = made.bytes, max_mem = denoiser->options.max_mem;
+        int64_t bytes = made.activations + made.weights, max_mem = denoiser->options.max_mem;
         if (needed)
             *needed = bytes;
         if (max_mem && bytes > max_mem) {
@@ -224,13 +244,14 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, 
                            "denoiser: a batch of %d needs %.1f MiB, the memory budget is %.1f MiB",
                            n, (double)bytes / 0x1p20, (double)max_mem / 0x1p20);
         }
-        hs_make_room(denoiser, bytes);
+        if (max_mem)
+            hs_make_room(denoiser, &made);
         plan = hs_oldest_plan(denoiser);
         hs_batch_plan_free(denoiser->backend, plan);
         *plan = made;
     }
     if (needed)
-        *needed = plan->bytes;
+        *needed = plan->activations + plan->weights;
     plan->last_used = ++denoiser->clock;
     *out = plan;
     return HS_OK;

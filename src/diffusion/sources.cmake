@@ -1,6 +1,7 @@
 # Sources of this room, by name.
 set(SOURCES
   denoiser.c
+  diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c
   diffusion/sampler.c
