@@ -251,7 +251,8 @@ static hs_status hs_pca_resume_position(hs_pca_run *run, const hs_tensor_set *se
     const char *path = run->options->resume;
     int64_t at[HS_AT_COUNT], most[HS_AT_COUNT];
     int first;
-    hs_tensor tensor = {"position", HS_I64, 2, {1, HS_AT_COUNT}, at};
+    hs_tensor tensor = {
+        .name = "position", .dtype = HS_I64, .rank = 2, .dim = {1, HS_AT_COUNT}, .data = at};
     HS_TRY(hs_pca_resume_copy(path, set, &tensor, err));
     most[HS_AT_PHASE] = plan->exact && run->options->joint;
     most[HS_AT_BATCH] = plan->batches - 1;
