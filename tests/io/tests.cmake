@@ -1,1 +1,3 @@
 # Tests of this room, by name.
+hs_test(io/test_safetensors)
+hs_test(io/test_shards)
