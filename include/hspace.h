@@ -390,11 +390,34 @@ typedef struct hs_grid {
     const char *const *row_labels;    /* [rows] */
     const char *const *column_labels; /* [columns] */
     int scale; /* whole enlargement factor, nearest; 0: chosen by cell size */
+    /* Optional groups of rows, set apart by a gap and named at their left:
+     * "principal components", "random directions". */
+    int group_count;                /* 0: none */
+    const int *group_rows;          /* [group_count], each >= 1, summing to rows */
+    const char *const *group_labels; /* [group_count] */
 } hs_grid;
 
-/* Draw and write; the kind of file by the ending: .png .jpg .webp .svg */
+/*
+ * Labels of figures are UTF-8. A label wider than its room is broken at spaces,
+ * set smaller, and at last cut by an ellipsis.
+ *
+ * HS_ERROR_ARGUMENT unless the ending of `path` is that of a picture: .png .jpg
+ * .jpeg .webp .svg. Call it before long work whose result is a figure.
+ */
+HS_API hs_status hs_figure_check_path(const char *path, hs_error *err);
+
+/* Draw and write; the kind of file by the ending. PNG and WebP are lossless:
+ * cells are found in them as exact pixels. */
 HS_API hs_status hs_grid_save(const hs_grid *grid, const char *path, hs_error *err);
 HS_API hs_status hs_pixels_save(const hs_pixels *pixels, const char *path, hs_error *err);
+
+/*
+ * Read an image: PNG, JPEG, WebP, GIF, TIFF, HEIF or AVIF, at most 2^28 pixels,
+ * turned upright by its EXIF tag and converted to 8-bit sRGB, or gray where it
+ * is gray. Transparent parts come out black, so outside of a mask. `data` is
+ * malloc'ed, free() it.
+ */
+HS_API hs_status hs_pixels_load(const char *path, hs_pixels *out, hs_error *err);
 
 /* ------------------------------------------------------------- threads -- */
 

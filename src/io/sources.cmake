@@ -10,4 +10,11 @@ list(APPEND IO
   io/directions.c
   io/direction_file.c
   io/latent_file.c
-  io/recipe.c)
+  io/recipe.c
+  io/pickle.c
+  io/pickle_torch.c
+  io/torch.c
+  io/torch_zip.c
+  io/torch_legacy.c
+  io/tfjs_model.c)
+set(IO_IMAGE io/image.c io/vips_setup.c)
