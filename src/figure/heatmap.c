@@ -42,7 +42,7 @@ hs_status hs_heatmap_from_tensor(const float *x, int C, int H, int W, hs_heatmap
         return hs_fail(err, HS_ERROR_ARGUMENT,
                        "the limit of a map must be positive, or 0 for its largest value; found %g",
                        limit);
-    double most;
+    double most = 0;
     HS_TRY(hs_heatmap_limit(x, C, plane, W, kind, &most, err));
     double scale = limit > 0 ? limit : most > 0 ? most : 1;
     uint8_t *data = hs_calloc((size_t)plane, 3);

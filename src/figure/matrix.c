@@ -185,7 +185,7 @@ static void hs_matrix_draw_key(hs_svg *svg, const hs_matrix *matrix,
 }
 
 hs_status hs_matrix_save(const hs_matrix *matrix, const char *path, hs_error *err) {
-    double largest;
+    double largest = 0;
     HS_TRY(hs_figure_check_path(path, err));
     HS_TRY(hs_matrix_check(matrix, path, &largest, err));
     hs_matrix_layout layout = {.decimals = matrix->decimals ? matrix->decimals : 2};
