@@ -332,6 +332,31 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);
 
+/* ------------------------------------------------------------- tensors -- */
+
+/* Tensors of a .safetensors file, by name. */
+typedef struct hs_tensors hs_tensors;
+
+typedef struct hs_tensor_view {
+    const char *name;
+    int rank;       /* 0 ... 8 */
+    int64_t dim[8]; /* [rank] */
+    const float *data;
+} hs_tensor_view;
+
+HS_API hs_status hs_tensors_load(const char *path, hs_tensors **out, hs_error *err);
+HS_API void hs_tensors_free(hs_tensors *tensors);
+HS_API int hs_tensors_count(const hs_tensors *tensors);
+HS_API const char *hs_tensors_name(const hs_tensors *tensors, int index);
+/* The tensor `name`, widened to float32 (F16, BF16; F64 is rounded); the view
+ * belongs to the handle. HS_ERROR_MISMATCH where the file has no such tensor,
+ * HS_ERROR_UNSUPPORTED where its values are not of a floating type. */
+HS_API hs_status hs_tensors_get(hs_tensors *tensors, const char *name, hs_tensor_view *out,
+                                hs_error *err);
+/* Write `count` float32 tensors, whole or not at all. */
+HS_API hs_status hs_tensors_save(const char *path, const hs_tensor_view *views, int count,
+                                 hs_error *err);
+
 /* ------------------------------------------------------------- figures -- */
 
 /* 8-bit pixels, interleaved [height, width, bands], owned by the caller. */
