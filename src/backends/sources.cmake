@@ -16,7 +16,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 
 set(SOURCES
-  ${KERNEL_OBJECTS}
   backends/kernels/select.c
   backends/onednn/attention.c
   backends/onednn/conv2d.c

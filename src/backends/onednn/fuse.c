@@ -59,7 +59,7 @@ static void hs_od_find_virtual(hs_od_planner *p) {
         p->virtual_concat[i] = hs_od_node(p, i)->op == HS_OP_CONCAT && !p->is_output[i];
     for (hs_value i = 0; i < p->graph->count; i++) {
         const hs_node *node = hs_od_node(p, i);
-        for (int k = 0; k < node->input_count; k++) {
+        for (int k = 0; p->needed[i] && k < node->input_count; k++) {
             bool reads_parts = k == 0 && (node->op == HS_OP_GROUP_NORM || node->op == HS_OP_CONV2D);
             if (!reads_parts)
                 p->virtual_concat[node->input[k]] = false;
@@ -72,14 +72,23 @@ static void hs_od_find_virtual(hs_od_planner *p) {
                 p->virtual_concat[hs_od_node(p, i)->input[k]] = false;
 }
 
-void hs_od_fuse(hs_od_planner *p) {
-    for (hs_value i = 0; i < p->graph->count; i++) {
-        p->fused[i] = HS_NO_VALUE;
+/* Count the edges of nodes that some output depends on; the others are never
+ * planned. From the end, so that a node's readers were seen before it. */
+static void hs_od_count_uses(hs_od_planner *p) {
+    for (hs_value i = p->graph->count - 1; i >= 0; i--) {
         const hs_node *node = hs_od_node(p, i);
-        for (int k = 0; k < node->input_count; k++)
+        p->needed[i] = p->is_output[i] || p->uses[i] > 0;
+        for (int k = 0; p->needed[i] && k < node->input_count; k++)
             p->uses[node->input[k]]++;
     }
+}
+
+void hs_od_fuse(hs_od_planner *p) {
+    hs_od_count_uses(p);
+    for (hs_value i = 0; i < p->graph->count; i++)
+        p->fused[i] = HS_NO_VALUE;
     hs_od_find_virtual(p);
     for (hs_value i = 0; i < p->graph->count; i++)
-        hs_od_fuse_node(p, i);
+        if (p->needed[i])
+            hs_od_fuse_node(p, i);
 }

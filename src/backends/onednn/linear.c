@@ -56,7 +56,8 @@ static hs_value hs_od_consumer_bias(const hs_od_planner *p, hs_value value) {
 
 static bool hs_od_joins(const hs_od_planner *p, hs_value value, hs_value src) {
     const hs_node *node = hs_od_node(p, value);
-    return node->op == HS_OP_LINEAR && node->input[0] == src && p->place[value].buffer < 0;
+    return node->op == HS_OP_LINEAR && p->needed[value] && node->input[0] == src &&
+           p->place[value].buffer < 0;
 }
 
 hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value) {

@@ -67,6 +67,7 @@ typedef struct hs_od_planner {
     hs_exec *exec;
     const hs_graph *graph;
     int *uses;            /* [count] edges that still read the value */
+    bool *needed;         /* [count] some output depends on it */
     bool *is_output;      /* [count] */
     bool *absorbed;       /* [count] computed by the step of its consumer */
     bool *virtual_concat; /* [count] never made: its readers read its inputs */

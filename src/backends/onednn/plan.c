@@ -148,7 +148,7 @@ static hs_status hs_od_plan_nodes(hs_od_planner *p, const hs_plan_options *optio
     for (hs_value i = 0; i < p->graph->count; i++)
         p->place[i].buffer = -1;
     for (hs_value i = 0; i < p->graph->count; i++) {
-        if (p->absorbed[i])
+        if (!p->needed[i] || p->absorbed[i])
             continue;
         HS_TRY(hs_od_plan_node(p, i));
         if (p->is_output[i])
@@ -199,15 +199,17 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     exec->graph = graph;
     hs_od_planner p = {.exec = exec, .graph = graph, .err = err};
     p.uses = hs_calloc(count, sizeof *p.uses);
+    p.needed = hs_calloc(count, sizeof *p.needed);
     p.is_output = hs_calloc(count, sizeof *p.is_output);
     p.absorbed = hs_calloc(count, sizeof *p.absorbed);
     p.virtual_concat = hs_calloc(count, sizeof *p.virtual_concat);
     p.fused = hs_calloc(count, sizeof *p.fused);
     p.place = hs_calloc(count, sizeof *p.place);
     hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a team */
-    hs_status status = p.uses && p.is_output && p.absorbed && p.virtual_concat && p.fused && p.place
-                           ? hs_od_start(exec, options, err)
-                           : hs_fail_memory(err, count * sizeof *p.place);
+    hs_status status =
+        p.uses && p.needed && p.is_output && p.absorbed && p.virtual_concat && p.fused && p.place
+            ? hs_od_start(exec, options, err)
+            : hs_fail_memory(err, count * sizeof *p.place);
     if (status == HS_OK)
         status = hs_od_plan_nodes(&p, options);
     if (status == HS_OK)
@@ -218,6 +220,7 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     free(p.virtual_concat);
     free(p.absorbed);
     free(p.is_output);
+    free(p.needed);
     free(p.uses);
     if (status != HS_OK) {
         hs_od_free(exec);

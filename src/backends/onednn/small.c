@@ -13,7 +13,7 @@ typedef struct hs_od_small {
     hs_od_place in[HS_MAX_INPUTS], out;
     const float *weight[HS_MAX_INPUTS]; /* in place of in[i] */
     int64_t count[HS_MAX_INPUTS], rows[HS_MAX_INPUTS];
-    double *x[HS_MAX_INPUTS], *y; /* in the exec's memory */
+    double *x[HS_MAX_INPUTS], *y, *scratch; /* in the exec's memory */
 } hs_od_small;
 
 static void hs_od_run_small(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
@@ -29,7 +29,8 @@ static void hs_od_run_small(const hs_exec *exec, const hs_od_step *step, hs_team
                 s->x[i][r * row + c] = (double)from[c];
         }
     }
-    hs_op_get(s->node->op)->reference(exec->graph, s->node, (const double *const *)s->x, s->y);
+    hs_op_get(s->node->op)
+        ->reference(exec->graph, s->node, (const double *const *)s->x, s->y, s->scratch);
     int64_t rows = s->node->shape.dim[0], row = hs_shape_count(&s->node->shape) / rows;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < row; c++)
@@ -60,6 +61,13 @@ hs_status hs_od_plan_small(hs_od_planner *p, hs_value value) {
     s->y = hs_arena_alloc(&p->exec->memory, (size_t)hs_shape_count(&node->shape), sizeof(double));
     if (!s->y)
         return hs_fail_memory(p->err, (size_t)hs_shape_count(&node->shape) * sizeof(double));
+    const hs_op_info *info = hs_op_get(node->op);
+    if (info->scratch) {
+        int64_t count = info->scratch(p->graph, node);
+        s->scratch = hs_arena_alloc(&p->exec->memory, (size_t)count, sizeof(double));
+        if (!s->scratch)
+            return hs_fail_memory(p->err, (size_t)count * sizeof(double));
+    }
     HS_TRY(hs_od_make_place(p, value));
     s->out = p->place[value];
     for (int i = 0; i < node->input_count; i++)
