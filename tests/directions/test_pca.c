@@ -356,6 +356,7 @@ static void test_metadata(void **state) {
     hs_directions_free(loaded);
     hs_directions_free(d);
     hs_test_remove_folder(folder);
+    free(folder);
     hs_test_pca_close(&pca);
 }
 

@@ -57,7 +57,7 @@ static const struct way {
 
 static hs_pca_options options_of(const struct way *way, const char *path) {
     hs_pca_options options = hs_pca_options_default();
-    options.n = 34; /* two denoiser batches of 16 and a rest; incremental: 2, 8, 8, 8, 8 */
+    options.n = 34; /* several denoiser batches; incremental: 2, 8, 8, 8, 8 */
     options.k = 3;
     options.joint = way->joint;
     options.around = way->around;
@@ -112,6 +112,7 @@ static void test_stop_anywhere(void **state) {
         hs_test_pca_close(&pca);
     }
     hs_test_remove_folder(folder);
+    free(folder);
 }
 
 /* Points are saved by time as well: one is there after a failure that is no
@@ -146,6 +147,7 @@ static void test_saved_by_time(void **state) {
     assert_false(exists(path));
     hs_test_pca_close(&pca);
     hs_test_remove_folder(folder);
+    free(folder);
 }
 
 /* Leave a resume point of `way` at `path`. */
@@ -206,6 +208,7 @@ static void test_other_runs_are_refused(void **state) {
     }
     hs_test_pca_close(&pca);
     hs_test_remove_folder(folder);
+    free(folder);
 }
 
 /* Write the point again, with one tensor changed by `change`. */
@@ -287,6 +290,7 @@ static void test_damaged_points_are_refused(void **state) {
     expect_refused(&pca, &options, HS_ERROR_FORMAT, "");
     hs_test_pca_close(&pca);
     hs_test_remove_folder(folder);
+    free(folder);
 }
 
 /* A place where nothing can be written is told at once, not after hours. */
