@@ -18,3 +18,4 @@ list(APPEND IO # foreign formats
   io/torch_zip.c
   io/torch_legacy.c
   io/tfjs_model.c)
+set(IO_IMAGE io/image.c io/vips_setup.c)
