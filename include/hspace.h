@@ -366,6 +366,30 @@ HS_API hs_status hs_recipe_save(const char *path, const hs_recipe *recipe, hs_er
 /* Free the result, and all that it points to, with hs_recipe_free. */
 HS_API hs_status hs_recipe_load(const char *path, hs_recipe **out, hs_error *err);
 HS_API void hs_recipe_free(hs_recipe *recipe); /* one from hs_recipe_load */
+/* ------------------------------------------------------------- tensors -- */
+
+/* Tensors of a .safetensors file, by name. */
+typedef struct hs_tensors hs_tensors;
+
+typedef struct hs_tensor_view {
+    const char *name;
+    int rank;       /* 0 ... 8 */
+    int64_t dim[8]; /* [rank] */
+    const float *data;
+} hs_tensor_view;
+
+HS_API hs_status hs_tensors_load(const char *path, hs_tensors **out, hs_error *err);
+HS_API void hs_tensors_free(hs_tensors *tensors);
+HS_API int hs_tensors_count(const hs_tensors *tensors);
+HS_API const char *hs_tensors_name(const hs_tensors *tensors, int index);
+/* The tensor `name`, widened to float32 (F16, BF16; F64 is rounded); the view
+ * belongs to the handle. HS_ERROR_MISMATCH where the file has no such tensor,
+ * HS_ERROR_UNSUPPORTED where its values are not of a floating type. */
+HS_API hs_status hs_tensors_get(hs_tensors *tensors, const char *name, hs_tensor_view *out,
+                                hs_error *err);
+/* Write `count` float32 tensors, whole or not at all. */
+HS_API hs_status hs_tensors_save(const char *path, const hs_tensor_view *views, int count,
+                                 hs_error *err);
 
 /* ------------------------------------------------------------- figures -- */
 
