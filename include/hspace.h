@@ -248,6 +248,7 @@ typedef struct hs_latents_view {
     const float *x_0;       /* [n,C,H,W] or NULL */
     const float *h;         /* [n,T,c,h,w] or NULL */
     const int64_t *timesteps; /* [T] */
+    const char *metadata; /* JSON object of strings ("eta", "model", ...), or NULL */
 } hs_latents_view;
 
 HS_API hs_status hs_latents_load(const char *path, hs_latents **out, hs_error *err);
@@ -276,7 +277,7 @@ typedef struct hs_directions_view {
     const float *delta_h;   /* [K,S,c,h,w] in units: strength 1 = one unit */
     const float *sigma;     /* [K,S] or NULL */
     const float *mean;      /* [T,c,h,w] or NULL */
-    const int64_t *timesteps; /* [T] */
+    const int64_t *timesteps; /* [T]; NULL: written by hand, does not say */
     const char *unit;       /* "standard deviation", ... */
     const char *method;     /* "pca", "jacobian", "attribute", ... */
     const char *metadata;   /* all metadata as one JSON object */
@@ -332,6 +333,64 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);
 
+/* ------------------------------------------------------------- recipes -- */
+
+/* One edit of a recipe: hs_edit by file and name. */
+typedef struct hs_recipe_edit {
+    const char *file; /* direction file */
+    const char *name; /* of the direction in it */
+    double strength;
+    int first, last; /* window, 0 = noisiest; last < 0: to the end */
+} hs_recipe_edit;
+
+/* Everything needed to make one image again; JSON on disk (docs/FORMATS.md).
+ * Strings are UTF-8. */
+typedef struct hs_recipe {
+    const char *model;       /* path or id; NULL: the embedded one */
+    const char *fingerprint; /* hs_model_fingerprint, or NULL */
+    int64_t seed;            /* used without `latent` */
+    const char *latent;      /* latent file, or NULL */
+    int latent_item;         /* which of its n images, from 0 */
+    int steps;               /* T */
+    const double *eta;       /* [eta_count], as in hs_sampler_options */
+    int eta_count;           /* 1 or steps; 0: eta = 0 */
+    int64_t z_seed;          /* as in hs_sampler_options */
+    hs_h_space h_space;
+    bool asyrp, clip;
+    const hs_recipe_edit *edits; /* [edit_count] */
+    int edit_count;
+} hs_recipe;
+
+/* Values that make no sense are HS_ERROR_ARGUMENT; nothing is written then. */
+HS_API hs_status hs_recipe_save(const char *path, const hs_recipe *recipe, hs_error *err);
+/* Free the result, and all that it points to, with hs_recipe_free. */
+HS_API hs_status hs_recipe_load(const char *path, hs_recipe **out, hs_error *err);
+HS_API void hs_recipe_free(hs_recipe *recipe); /* one from hs_recipe_load */
+/* ------------------------------------------------------------- tensors -- */
+
+/* Tensors of a .safetensors file, by name. */
+typedef struct hs_tensors hs_tensors;
+
+typedef struct hs_tensor_view {
+    const char *name;
+    int rank;       /* 0 ... 8 */
+    int64_t dim[8]; /* [rank] */
+    const float *data;
+} hs_tensor_view;
+
+HS_API hs_status hs_tensors_load(const char *path, hs_tensors **out, hs_error *err);
+HS_API void hs_tensors_free(hs_tensors *tensors);
+HS_API int hs_tensors_count(const hs_tensors *tensors);
+HS_API const char *hs_tensors_name(const hs_tensors *tensors, int index);
+/* The tensor `name`, widened to float32 (F16, BF16; F64 is rounded); the view
+ * belongs to the handle. HS_ERROR_MISMATCH where the file has no such tensor,
+ * HS_ERROR_UNSUPPORTED where its values are not of a floating type. */
+HS_API hs_status hs_tensors_get(hs_tensors *tensors, const char *name, hs_tensor_view *out,
+                                hs_error *err);
+/* Write `count` float32 tensors, whole or not at all. */
+HS_API hs_status hs_tensors_save(const char *path, const hs_tensor_view *views, int count,
+                                 hs_error *err);
+
 /* ------------------------------------------------------------- figures -- */
 
 /* 8-bit pixels, interleaved [height, width, bands], owned by the caller. */
@@ -355,11 +414,80 @@ typedef struct hs_grid {
     const char *const *row_labels;    /* [rows] */
     const char *const *column_labels; /* [columns] */
     int scale; /* whole enlargement factor, nearest; 0: chosen by cell size */
+    /* Optional groups of rows, set apart by a gap and named at their left:
+     * "principal components", "random directions". */
+    int group_count;                /* 0: none */
+    const int *group_rows;          /* [group_count], each >= 1, summing to rows */
+    const char *const *group_labels; /* [group_count] */
 } hs_grid;
 
-/* Draw and write; the kind of file by the ending: .png .jpg .webp .svg */
+/*
+ * Labels of figures are UTF-8. A label wider than its room is broken at spaces,
+ * set smaller, and at last cut by an ellipsis.
+ *
+ * HS_ERROR_ARGUMENT unless the ending of `path` is that of a picture: .png .jpg
+ * .jpeg .webp .svg. Call it before long work whose result is a figure.
+ */
+HS_API hs_status hs_figure_check_path(const char *path, hs_error *err);
+
+/* Draw and write; the kind of file by the ending. PNG and WebP are lossless:
+ * cells are found in them as exact pixels. */
 HS_API hs_status hs_grid_save(const hs_grid *grid, const char *path, hs_error *err);
 HS_API hs_status hs_pixels_save(const hs_pixels *pixels, const char *path, hs_error *err);
+
+/*
+ * Read an image: PNG, JPEG, WebP, GIF, TIFF, HEIF or AVIF, at most 2^28 pixels,
+ * turned upright by its EXIF tag and converted to 8-bit sRGB, or gray where it
+ * is gray. Transparent parts come out black, so outside of a mask. `data` is
+ * malloc'ed, free() it.
+ */
+HS_API hs_status hs_pixels_load(const char *path, hs_pixels *out, hs_error *err);
+
+typedef enum hs_heatmap {
+    HS_HEATMAP_SIGNED,  /* mean over channels: blue below 0, white, red above */
+    HS_HEATMAP_ABSOLUTE /* root mean square over channels: dark to light */
+} hs_heatmap;
+
+/*
+ * A map [C,H,W] of numbers (a singular vector u of the Jacobian, a difference
+ * of images) as colours [H,W,3]. The palette ends at +-limit (0: at the largest
+ * value); lightness is even in the value. `data` is malloc'ed, free() it.
+ */
+HS_API hs_status hs_heatmap_from_tensor(const float *x, int C, int H, int W, hs_heatmap kind,
+                                        double limit, hs_pixels *out, hs_error *err);
+
+/* One line of a plot. x NULL: 0, 1, 2, ... */
+typedef struct hs_series {
+    int count;
+    const double *x, *y; /* [count], finite */
+    const char *label;   /* in the legend; NULL: not named there */
+} hs_series;
+
+/* A line plot: explained variance by component, sigma by step. */
+typedef struct hs_plot {
+    const char *title, *x_label, *y_label; /* may be NULL */
+    const hs_series *series;
+    int series_count;
+    bool log_y;     /* needs positive y */
+    bool from_zero; /* the y axis includes 0 */
+} hs_plot;
+
+HS_API hs_status hs_plot_save(const hs_plot *plot, const char *path, hs_error *err);
+
+/* Numbers in coloured cells, such as an effect matrix: direction by attribute. */
+typedef struct hs_matrix {
+    int rows, columns;
+    const double *values;     /* [rows, columns], finite */
+    const double *deviations; /* [rows, columns] shown as "+-", or NULL */
+    const char *title;
+    const char *row_title, *column_title;                 /* what rows and columns are */
+    const char *const *row_labels, *const *column_labels; /* [rows], [columns] or NULL */
+    double limit;  /* value of the strongest colour; 0: the largest |value| */
+    int decimals;  /* 0: 2 */
+    bool absolute; /* colours by |value|, from 0 on */
+} hs_matrix;
+
+HS_API hs_status hs_matrix_save(const hs_matrix *matrix, const char *path, hs_error *err);
 
 /* ------------------------------------------------------------- threads -- */
 

@@ -32,6 +32,8 @@ typedef struct hs_tensor {
     int rank;
     int64_t dim[HS_MAX_RANK];
     const void *data; /* row-major, little-endian; may be unaligned */
+    bool mapped;      /* `data` lie in a read-only file mapping: pages that are
+                         dropped come back when they are read */
 } hs_tensor;
 
 int64_t hs_tensor_count(const hs_tensor *tensor); /* product of dim, 1 for rank 0 */

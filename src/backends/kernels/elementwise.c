@@ -1,4 +1,4 @@
-/* Channel sums, scale-shift-activate and activations: the loops of group norm. */
+/* Channel sums and scale-shift-activate: the loops of group norm. */
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +10,6 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
                                 double *sumsq);
 void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
                               int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
-void HS_KERNEL(hs_activation)(const float *x, float *y, int64_t count, hs_kernel_act act);
 
 HS_INLINE void hs_sums16(const float *x, int64_t pixels, int64_t stride, double *sum,
                          double *sumsq) {
@@ -88,8 +87,7 @@ HS_INLINE void hs_affine_act_rows(const float *x, float *y, int64_t pixels, int 
 }
 
 void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
-                              int64_t y_stride, const float *a, const float *b,
-                              hs_kernel_act act) {
+                              int64_t y_stride, const float *a, const float *b, hs_kernel_act act) {
     switch (act) { /* constants, so that the inner loop does not ask */
     case HS_ACT_NONE:
         hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_NONE);
@@ -99,13 +97,4 @@ void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int chan
         break;
     default: hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, act);
     }
-}
-
-void HS_KERNEL(hs_activation)(const float *x, float *y, int64_t count, hs_kernel_act act) {
-    int64_t i = 0;
-    if (act == HS_ACT_SILU)
-        for (; i + 16 <= count; i += 16)
-            hs_store(y + i, hs_silu(hs_load(x + i)));
-    for (; i < count; i++)
-        y[i] = hs_scalar_act(x[i], act);
 }

@@ -27,9 +27,6 @@ typedef struct hs_kernels {
     void (*affine_act)(const float *x, float *y, int64_t pixels, int channels, int64_t y_stride,
                        const float *a, const float *b, hs_kernel_act act);
 
-    /* y[i] = act(x[i]); in place allowed. */
-    void (*activation)(const float *x, float *y, int64_t count, hs_kernel_act act);
-
     /* y[i,r] = bias[r] + sum_k w[r,k] x[i,k] for i < n, r < rows. bias may be NULL. */
     void (*linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
                    const float *bias, int rows, float *y, int64_t y_stride);

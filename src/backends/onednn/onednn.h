@@ -36,7 +36,7 @@ struct hs_od_step {
 
 /* Where a value lies: item i starts at data(buffer) + offset + i * stride. */
 typedef struct hs_od_place {
-    int buffer; /* -1: nowhere yet, or a concatenation that is never made */
+    int buffer;             /* -1: nowhere yet, or a concatenation that is never made */
     int64_t offset, stride; /* in floats */
 } hs_od_place;
 
@@ -66,12 +66,13 @@ struct hs_exec {
 typedef struct hs_od_planner {
     hs_exec *exec;
     const hs_graph *graph;
-    int *uses;          /* [count] edges that still read the value */
-    bool *is_output;    /* [count] */
-    bool *absorbed;     /* [count] computed by the step of its consumer */
+    int *uses;            /* [count] edges that still read the value */
+    bool *needed;         /* [count] some output depends on it */
+    bool *is_output;      /* [count] */
+    bool *absorbed;       /* [count] computed by the step of its consumer */
     bool *virtual_concat; /* [count] never made: its readers read its inputs */
-    hs_value *fused;    /* [count] what this node's step absorbs, or HS_NO_VALUE */
-    hs_od_place *place; /* [count] */
+    hs_value *fused;      /* [count] what this node's step absorbs, or HS_NO_VALUE */
+    hs_od_place *place;   /* [count] */
     hs_error *err;
 } hs_od_planner;
 
@@ -102,7 +103,6 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value); /* maps */
 hs_status hs_od_plan_small(hs_od_planner *p, hs_value value);       /* vectors */
-hs_status hs_od_plan_add(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_concat(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_import(hs_od_planner *p, hs_value value);
@@ -141,13 +141,13 @@ void hs_od_weights_free(hs_weight_cache *cache);
 /* HS_ERROR_INTERNAL with oneDNN's status. */
 hs_status hs_od_dnnl_error(hs_error *err, const char *what, dnnl_status_t status);
 
-#define HS_DNNL(call, what)                                     \
-    do {                                                        \
-        dnnl_status_t hs_dnnl_status_ = (call);                 \
-        if (hs_dnnl_status_ != dnnl_success) {                  \
-            status = hs_od_dnnl_error(err, what, hs_dnnl_status_); \
-            goto cleanup;                                       \
-        }                                                       \
+#define HS_DNNL(call, what)                                                                        \
+    do {                                                                                           \
+        dnnl_status_t hs_dnnl_status_ = (call);                                                    \
+        if (hs_dnnl_status_ != dnnl_success) {                                                     \
+            status = hs_od_dnnl_error(err, what, hs_dnnl_status_);                                 \
+            goto cleanup;                                                                          \
+        }                                                                                          \
     } while (0)
 
 #endif
