@@ -248,6 +248,7 @@ typedef struct hs_latents_view {
     const float *x_0;       /* [n,C,H,W] or NULL */
     const float *h;         /* [n,T,c,h,w] or NULL */
     const int64_t *timesteps; /* [T] */
+    const char *metadata; /* JSON object of strings ("eta", "model", ...), or NULL */
 } hs_latents_view;
 
 HS_API hs_status hs_latents_load(const char *path, hs_latents **out, hs_error *err);
@@ -276,7 +277,7 @@ typedef struct hs_directions_view {
     const float *delta_h;   /* [K,S,c,h,w] in units: strength 1 = one unit */
     const float *sigma;     /* [K,S] or NULL */
     const float *mean;      /* [T,c,h,w] or NULL */
-    const int64_t *timesteps; /* [T] */
+    const int64_t *timesteps; /* [T]; NULL: written by hand, does not say */
     const char *unit;       /* "standard deviation", ... */
     const char *method;     /* "pca", "jacobian", "attribute", ... */
     const char *metadata;   /* all metadata as one JSON object */
@@ -356,6 +357,39 @@ HS_API hs_status hs_tensors_get(hs_tensors *tensors, const char *name, hs_tensor
 /* Write `count` float32 tensors, whole or not at all. */
 HS_API hs_status hs_tensors_save(const char *path, const hs_tensor_view *views, int count,
                                  hs_error *err);
+/* ------------------------------------------------------------- recipes -- */
+
+/* One edit of a recipe: hs_edit by file and name. */
+typedef struct hs_recipe_edit {
+    const char *file; /* direction file */
+    const char *name; /* of the direction in it */
+    double strength;
+    int first, last; /* window, 0 = noisiest; last < 0: to the end */
+} hs_recipe_edit;
+
+/* Everything needed to make one image again; JSON on disk (docs/FORMATS.md).
+ * Strings are UTF-8. */
+typedef struct hs_recipe {
+    const char *model;       /* path or id; NULL: the embedded one */
+    const char *fingerprint; /* hs_model_fingerprint, or NULL */
+    int64_t seed;            /* used without `latent` */
+    const char *latent;      /* latent file, or NULL */
+    int latent_item;         /* which of its n images, from 0 */
+    int steps;               /* T */
+    const double *eta;       /* [eta_count], as in hs_sampler_options */
+    int eta_count;           /* 1 or steps; 0: eta = 0 */
+    int64_t z_seed;          /* as in hs_sampler_options */
+    hs_h_space h_space;
+    bool asyrp, clip;
+    const hs_recipe_edit *edits; /* [edit_count] */
+    int edit_count;
+} hs_recipe;
+
+/* Values that make no sense are HS_ERROR_ARGUMENT; nothing is written then. */
+HS_API hs_status hs_recipe_save(const char *path, const hs_recipe *recipe, hs_error *err);
+/* Free the result, and all that it points to, with hs_recipe_free. */
+HS_API hs_status hs_recipe_load(const char *path, hs_recipe **out, hs_error *err);
+HS_API void hs_recipe_free(hs_recipe *recipe); /* one from hs_recipe_load */
 
 /* ------------------------------------------------------------- figures -- */
 
@@ -380,11 +414,34 @@ typedef struct hs_grid {
     const char *const *row_labels;    /* [rows] */
     const char *const *column_labels; /* [columns] */
     int scale; /* whole enlargement factor, nearest; 0: chosen by cell size */
+    /* Optional groups of rows, set apart by a gap and named at their left:
+     * "principal components", "random directions". */
+    int group_count;                /* 0: none */
+    const int *group_rows;          /* [group_count], each >= 1, summing to rows */
+    const char *const *group_labels; /* [group_count] */
 } hs_grid;
 
-/* Draw and write; the kind of file by the ending: .png .jpg .webp .svg */
+/*
+ * Labels of figures are UTF-8. A label wider than its room is broken at spaces,
+ * set smaller, and at last cut by an ellipsis.
+ *
+ * HS_ERROR_ARGUMENT unless the ending of `path` is that of a picture: .png .jpg
+ * .jpeg .webp .svg. Call it before long work whose result is a figure.
+ */
+HS_API hs_status hs_figure_check_path(const char *path, hs_error *err);
+
+/* Draw and write; the kind of file by the ending. PNG and WebP are lossless:
+ * cells are found in them as exact pixels. */
 HS_API hs_status hs_grid_save(const hs_grid *grid, const char *path, hs_error *err);
 HS_API hs_status hs_pixels_save(const hs_pixels *pixels, const char *path, hs_error *err);
+
+/*
+ * Read an image: PNG, JPEG, WebP, GIF, TIFF, HEIF or AVIF, at most 2^28 pixels,
+ * turned upright by its EXIF tag and converted to 8-bit sRGB, or gray where it
+ * is gray. Transparent parts come out black, so outside of a mask. `data` is
+ * malloc'ed, free() it.
+ */
+HS_API hs_status hs_pixels_load(const char *path, hs_pixels *out, hs_error *err);
 
 /* ------------------------------------------------------------- threads -- */
 

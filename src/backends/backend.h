@@ -9,12 +9,16 @@
 
 typedef struct hs_exec hs_exec; /* a planned graph */
 
+/* Converted weights of one model, shared by the plans of its graphs (other
+ * batches, parts of the graph). It must outlive them, and the model it. */
+typedef struct hs_weight_cache hs_weight_cache;
+
 typedef struct hs_plan_options {
     int threads;             /* 0: all CPUs */
     bool double_precision;   /* ref only: keep doubles between ops */
     const hs_value *outputs; /* [output_count] values that the caller will read */
     int output_count;
-    const struct hs_weight_cache *cache; /* converted weights shared by plans, or NULL */
+    hs_weight_cache *cache;  /* converted weights shared by plans, or NULL */
 } hs_plan_options;
 
 /* Row-major data of an input or output value; exactly one pointer is set. A
@@ -37,6 +41,9 @@ typedef struct hs_backend {
     /* Bytes: the arena, and the converted weights (shared ones once). */
     void (*bytes)(const hs_exec *exec, int64_t *activations, int64_t *weights);
     void (*free)(hs_exec *exec);
+    /* NULL members: this back end shares no weights. cache_new: NULL, no memory. */
+    hs_weight_cache *(*cache_new)(void);
+    void (*cache_free)(hs_weight_cache *cache);
 } hs_backend;
 
 extern const hs_backend hs_backend_ref;

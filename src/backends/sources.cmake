@@ -1,1 +1,33 @@
-# Sources of this room, by name.
+# The loops of kernels/ are compiled once for each instruction set and chosen at
+# run time; -ffp-contract=fast lets them use fused multiply-add.
+set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/table.c)
+function(hs_kernels isa)
+  add_library(hs_kernels_${isa} OBJECT ${KERNELS})
+  target_include_directories(hs_kernels_${isa} PRIVATE . ../include)
+  target_compile_definitions(hs_kernels_${isa} PRIVATE HS_ISA=${isa})
+  target_compile_options(hs_kernels_${isa} PRIVATE -Wno-psabi -ffp-contract=fast ${ARGN})
+  set(KERNEL_OBJECTS ${KERNEL_OBJECTS} $<TARGET_OBJECTS:hs_kernels_${isa}> PARENT_SCOPE)
+endfunction()
+hs_kernels(generic)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  hs_kernels(avx2 -mavx2 -mfma)
+  hs_kernels(avx512 -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
+    -mprefer-vector-width=512)
+endif()
+
+set(SOURCES
+  backends/kernels/select.c
+  backends/onednn/attention.c
+  backends/onednn/conv2d.c
+  backends/onednn/elementwise.c
+  backends/onednn/execute.c
+  backends/onednn/fuse.c
+  backends/onednn/group_norm.c
+  backends/onednn/linear.c
+  backends/onednn/plan.c
+  backends/onednn/resample.c
+  backends/onednn/small.c
+  backends/onednn/transfer.c
+  backends/onednn/weights.c
+  backends/ref/ref.c
+)

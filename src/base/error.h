@@ -20,19 +20,19 @@ void hs_notice(const hs_monitor *monitor, const char *format, ...) HS_PRINTF(2, 
 hs_status hs_progress(const hs_monitor *monitor, const char *phase, double done, double total,
                       hs_error *err);
 
-#define HS_TRY(call)                         \
-    do {                                     \
-        hs_status hs_try_status_ = (call);   \
-        if (hs_try_status_ != HS_OK)         \
-            return hs_try_status_;           \
+#define HS_TRY(call)                                                                               \
+    do {                                                                                           \
+        hs_status hs_try_status_ = (call);                                                         \
+        if (hs_try_status_ != HS_OK)                                                               \
+            return hs_try_status_;                                                                 \
     } while (0)
 
 /* For functions with one exit: `status` and the label `cleanup` must exist. */
-#define HS_CHECK(call)            \
-    do {                          \
-        status = (call);          \
-        if (status != HS_OK)      \
-            goto cleanup;         \
+#define HS_CHECK(call)                                                                             \
+    do {                                                                                           \
+        status = (call);                                                                           \
+        if (status != HS_OK)                                                                       \
+            goto cleanup;                                                                          \
     } while (0)
 
 #endif

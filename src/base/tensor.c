@@ -1,6 +1,7 @@
 /* See tensor.h. */
 #include "base/tensor.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,8 +9,8 @@ static const struct {
     const char *name;
     size_t size;
 } hs_dtypes[] = {
-    [HS_F32] = {"F32", 4}, [HS_F16] = {"F16", 2}, [HS_BF16] = {"BF16", 2}, [HS_F64] = {"F64", 8},
-    [HS_I64] = {"I64", 8}, [HS_I32] = {"I32", 4}, [HS_I16] = {"I16", 2},   [HS_I8] = {"I8", 1},
+    [HS_F32] = {"F32", 4}, [HS_F16] = {"F16", 2},   [HS_BF16] = {"BF16", 2}, [HS_F64] = {"F64", 8},
+    [HS_I64] = {"I64", 8}, [HS_I32] = {"I32", 4},   [HS_I16] = {"I16", 2},   [HS_I8] = {"I8", 1},
     [HS_U8] = {"U8", 1},   [HS_BOOL] = {"BOOL", 1},
 };
 
@@ -97,4 +98,22 @@ hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count
     }
     return hs_fail(err, HS_ERROR_UNSUPPORTED, "tensor %s is %s, expected a floating type",
                    tensor->name ? tensor->name : "(unnamed)", hs_dtype_name(tensor->dtype));
+}
+
+int64_t hs_tensor_first_bad(const float *values, int64_t count) {
+    /* Blocks first, with no branch inside, so that the compiler vectorises. */
+    enum { BLOCK = 1024 };
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t end = count - start < BLOCK ? count : start + BLOCK;
+        uint32_t bad = 0;
+        for (int64_t i = start; i < end; i++) {
+            uint32_t word;
+            memcpy(&word, values + i, 4);
+            bad |= (word & 0x7f800000) == 0x7f800000;
+        }
+        for (int64_t i = start; bad && i < end; i++)
+            if (!isfinite(values[i]))
+                return i;
+    }
+    return -1;
 }

@@ -9,7 +9,16 @@
 #include "base/error.h"
 
 typedef enum hs_dtype {
-    HS_F32, HS_F16, HS_BF16, HS_F64, HS_I64, HS_I32, HS_I16, HS_I8, HS_U8, HS_BOOL
+    HS_F32,
+    HS_F16,
+    HS_BF16,
+    HS_F64,
+    HS_I64,
+    HS_I32,
+    HS_I16,
+    HS_I8,
+    HS_U8,
+    HS_BOOL
 } hs_dtype;
 
 size_t hs_dtype_size(hs_dtype dtype);
@@ -23,6 +32,8 @@ typedef struct hs_tensor {
     int rank;
     int64_t dim[HS_MAX_RANK];
     const void *data; /* row-major, little-endian; may be unaligned */
+    bool mapped;      /* `data` lie in a read-only file mapping: pages that are
+                         dropped come back when they are read */
 } hs_tensor;
 
 int64_t hs_tensor_count(const hs_tensor *tensor); /* product of dim, 1 for rank 0 */
@@ -34,6 +45,9 @@ void hs_tensor_describe(const hs_tensor *tensor, char text[200]);
  * (an HS_ERROR_UNSUPPORTED names others). F64 is rounded. */
 hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count, float *out,
                            hs_error *err);
+
+/* The index of the first NaN or infinity of `count` values, or -1. */
+int64_t hs_tensor_first_bad(const float *values, int64_t count);
 
 float hs_f16_to_f32(uint16_t bits);
 float hs_bf16_to_f32(uint16_t bits);

@@ -15,8 +15,8 @@
 
 struct hs_team {
     _Alignas(64) atomic_int size;
-    _Alignas(64) atomic_int next;       /* next task of this step */
-    _Alignas(64) atomic_int waiting;    /* members at the barrier */
+    _Alignas(64) atomic_int next;        /* next task of this step */
+    _Alignas(64) atomic_int waiting;     /* members at the barrier */
     _Alignas(64) atomic_uint generation; /* barriers passed: the futex word */
     atomic_int sleepers;
 };

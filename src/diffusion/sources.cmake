@@ -1,1 +1,9 @@
 # Sources of this room, by name.
+set(SOURCES
+  denoiser.c
+  diffusion/latents.c
+  diffusion/noise.c
+  diffusion/sample.c
+  diffusion/sampler.c
+  diffusion/schedule.c
+  diffusion/trajectory.c)

@@ -19,18 +19,33 @@ struct hs_sampler {
     bool any_eta;
     int64_t z_seed;
     bool asyrp;
+    hs_step *coefficients; /* [T] */
+    /* Scratch of hs_trajectory_step, for batches of up to `room`. */
+    int room;
+    int *t;                    /* [room] */
+    float *eps, *eps_dir, *z;  /* [room,C,H,W] each; z one sample, [C,H,W] */
 };
 
 typedef struct hs_trajectory {
-    int n, step;         /* samples; next step to take, 0 ... T */
-    float *x;            /* [n,C,H,W] x_t at timesteps[step] (x_0 when step == T) */
-    hs_generator *z;     /* [n] streams of z; unused where z comes from latents */
+    int n, step;     /* samples; next step to take, 0 ... T */
+    float *x;        /* [n,C,H,W] x_t at timesteps[step] (x_0 when step == T) */
+    hs_generator *z; /* [n] streams of z, or NULL: eta is 0, or z is passed in */
 } hs_trajectory;
 
 /* x_T from seeds [n] and streams placed for z. Free with hs_trajectory_free. */
 hs_status hs_trajectory_from_seeds(const hs_sampler *sampler, int n, const int64_t *seeds,
                                    hs_trajectory *out, hs_error *err);
+/* The same with x_T [n,C,H,W] given (NULL: the caller fills `x`), and no
+ * streams: z is passed to each step. */
+hs_status hs_trajectory_from_x_T(const hs_sampler *sampler, int n, const float *x_T,
+                                 hs_trajectory *out, hs_error *err);
 void hs_trajectory_free(hs_trajectory *trajectory);
+
+/*
+ * z [C,H,W] of `step` from one sample's stream, by the sampler's z_seed. The
+ * steps are asked for in order, noisiest first.
+ */
+void hs_trajectory_draw_z(const hs_sampler *sampler, hs_generator *generator, int step, float *z);
 
 /*
  * Take step `trajectory->step` for samples first ... first+count-1 (in batches
@@ -38,6 +53,8 @@ void hs_trajectory_free(hs_trajectory *trajectory);
  *   delta_h  [count,c,h,w] or NULL
  *   z        [count,C,H,W] to use instead of the generators, or NULL
  *   h        [count,c,h,w] out, or NULL
+ * With Asyrp and a delta_h it takes two U-Net passes. After an error the x and
+ * streams of these samples are of no further use.
  */
 hs_status hs_trajectory_step(hs_sampler *sampler, hs_trajectory *trajectory, int first, int count,
                              const float *delta_h, const float *z, float *h, hs_error *err);

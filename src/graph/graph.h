@@ -30,15 +30,21 @@ typedef enum hs_op {
     HS_OP_TIME_EMBED,   /* (t [n]) -> [n,dim] sinusoids */
     HS_OP_FOURIER_EMBED,/* (t [n], w [dim/2]) -> [n,dim], of log t */
     HS_OP_ADD,          /* (a, b) same shape */
-    HS_OP_ADD_CHANNEL,  /* (x [n,c,h,w], b [n,c]) */
+    HS_OP_ADD_CHANNEL,  /* (x [n or 1,c,h,w], b [n,c]) */
     HS_OP_MODULATE,     /* (x [n,c,h,w], s [n,2c]): x * (1 + s[:c]) + s[c:] */
     HS_OP_AFFINE,       /* (x): alpha * x + beta, scalars */
-    HS_OP_DIVIDE_ROWS,  /* (x [n,...], t [n]): x[i] / t[i] */
+    HS_OP_DIVIDE_ROWS,  /* (x [n,...], t [n or 1]): x[i] / t[i] */
     HS_OP_CONCAT,       /* (a, b, ...) along channels */
     HS_OP_UPSAMPLE,     /* (x) nearest, twice as high and wide */
-    HS_OP_AVG_POOL,     /* (x) 2x2, stride 2 */
+    HS_OP_AVG_POOL,     /* (x) 2x2, stride 2; the last row of an odd height is dropped */
     HS_OP_ATTENTION,    /* (q, k, v [n,c,h,w]): tokens are the h*w positions */
-    /* What derivatives need. Linear in their last inputs; see ops/ for which. */
+    /*
+     * What derivatives need. Linear in their last inputs; see ops/ for which.
+     * Where such an op combines values of the primal point (x, stats, q, k, v,
+     * p, s, a) with tangents or cotangents (v, u, dq, dk, dv) of k rows, each
+     * primal value has k rows too, or one row that serves all of them: k
+     * vectors at one point. add_channel and divide_rows allow the same.
+     */
     HS_OP_CONV2D_TRANSPOSE,      /* (u, w): adjoint of conv2d in x */
     HS_OP_LINEAR_TRANSPOSE,      /* (u, w): u w */
     HS_OP_GROUP_NORM_STATS,      /* (x) -> [n,groups,2]: mean, 1/sqrt(var+eps) */
@@ -67,6 +73,7 @@ typedef struct hs_shape {
 typedef union hs_attr {
     struct { int stride, pad_top, pad_left, pad_bottom, pad_right; int in_h, in_w; } conv;
     /* conv.in_h, in_w: conv2d_transpose only, the size of conv2d's input */
+    struct { bool odd_h, odd_w; } upsample; /* append one row, column of zeros */
     struct { int groups; double eps; } group_norm; /* also stats, tangent, cotangent */
     struct { hs_activation kind; } activation;     /* also slope */
     struct { int dim; bool flip_sin_to_cos; double freq_shift; double max_period; } time_embed;
@@ -105,14 +112,17 @@ hs_status hs_graph_weight(hs_graph *graph, const hs_tensor *tensor, hs_shape sha
 hs_status hs_graph_add(hs_graph *graph, hs_op op, const hs_value *inputs, int input_count,
                        const hs_attr *attr, const char *name, hs_value *out, hs_error *err);
 void hs_graph_set_name(hs_graph *graph, hs_value value, const char *name);
-hs_value hs_graph_find(const hs_graph *graph, const char *name); /* HS_NO_VALUE if none */
+/* The first value of that name, HS_NO_VALUE if there is none. */
+hs_value hs_graph_find(const hs_graph *graph, const char *name);
 
 hs_shape hs_shape_make(int rank, ...); /* int64_t each */
 int64_t hs_shape_count(const hs_shape *shape);
 bool hs_shape_equal(const hs_shape *a, const hs_shape *b);
+/* "[1, 64, 8, 8]"; a negative dimension, in what a rule expects, is "*". */
 void hs_shape_describe(const hs_shape *shape, char text[100]);
 
-/* Multiply-accumulates of one node (convolution, linear, attention; else 0). */
+/* Multiply-accumulates of one node: convolution, linear, attention and their
+ * derivatives' ops; else 0. */
 int64_t hs_node_macs(const hs_graph *graph, hs_value value);
 
 #endif

@@ -16,9 +16,12 @@ typedef struct hs_op_info {
     hs_status (*shape)(const hs_graph *graph, hs_node *node, hs_error *err);
 
     /* Plain C, in double, logical layout: in[i] and out are row-major. Where
-     * the attribute or shape calls for it the input may be NULL (no bias). */
+     * the attribute or shape calls for it the input may be NULL (no bias).
+     * `scratch` holds as many doubles as the next rule says. NULL for inputs
+     * and weights, which a back end fills itself. */
     void (*reference)(const hs_graph *graph, const hs_node *node, const double *const *in,
-                      double *out);
+                      double *out, double *scratch);
+    int64_t (*scratch)(const hs_graph *graph, const hs_node *node); /* NULL: none */
 
     /* Bit i: the op can be differentiated in input i. Zero for ops that the
      * derivative never meets (time embedding of t). Ops that only derivatives

@@ -5,6 +5,9 @@
 
 #include "base/mem.h"
 
+#define HS_DIRECTIONS_FORMAT "hspace.directions"
+#define HS_DIRECTIONS_VERSION "1"
+
 struct hs_directions {
     int K, S, T;
     int h_shape[3];
@@ -14,24 +17,39 @@ struct hs_directions {
     float *mean;        /* [T,c,h,w] or NULL */
     float *u;           /* [K,C,H,W] or NULL */
     float *residual;    /* [K] or NULL */
-    int64_t *timesteps; /* [T] */
+    int64_t *timesteps; /* [T]; NULL: a file written by hand that does not say */
     char **names;       /* [K] */
     int N;              /* num_train_timesteps; 0 unknown */
     hs_h_space h_space;
-    char model[33];     /* fingerprint, "" when unknown */
+    char model[33]; /* fingerprint, "" when unknown */
     char *unit, *method;
-    char *metadata;     /* JSON object of the strings that go into the file:
-                           everything that is not a member above included
-                           ("options", "seeds", "eta", "mask", ...) */
+    char *metadata; /* JSON object of strings: what is not a member above
+                       ("options", "seeds", "eta", "mask", ...), and, after
+                       hs_directions_update_metadata, a copy of what is */
 };
 
-/* An empty handle with K names allocated as "0", "1", ...; fill in the rest
- * (malloc'ed arrays). NULL: no memory. Free with hs_directions_free. */
+/* An empty handle with K names allocated as "0", "1", ..., unit and method
+ * "unknown", HS_H_AFTER; fill in the rest (malloc'ed arrays). NULL: no memory.
+ * Free with hs_directions_free. */
 hs_directions *hs_directions_new(int K, int S, int T, const int h_shape[3]);
 /* Add or replace one metadata string. */
 hs_status hs_directions_set_metadata(hs_directions *directions, const char *key, const char *value,
                                      hs_error *err);
-/* The value of one metadata string, or NULL; valid until the next set. */
-char *hs_directions_get_metadata(const hs_directions *directions, const char *key); /* free() it */
+/* The value of one metadata string, or NULL; free() it. */
+char *hs_directions_get_metadata(const hs_directions *directions, const char *key);
+/* Put the members (names, unit, method, model, ...) into `metadata`, so that
+ * hs_directions_view.metadata is complete: call it when all members are set.
+ * Reading does it; writing does not need it. */
+hs_status hs_directions_update_metadata(hs_directions *directions, hs_error *err);
+/* What goes into the file: `metadata` with the members put in; free() *out. */
+hs_status hs_directions_full_metadata(const hs_directions *directions, char **out, hs_error *err);
+
+/* hs_directions_load from memory; `path` names the file in messages. */
+hs_status hs_directions_parse(const char *path, const void *data, size_t size, hs_directions **out,
+                              hs_error *err);
+
+/* "before", "middle", "after", and back (false: none of them). */
+const char *hs_h_space_name(hs_h_space h_space);
+bool hs_h_space_from_name(const char *name, hs_h_space *out);
 
 #endif

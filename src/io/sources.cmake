@@ -3,6 +3,19 @@ list(APPEND IO
   io/file.c
   io/json.c
   io/tensor_set.c
+  io/tensor_read.c
   io/safetensors.c
   io/safetensors_write.c
-  io/shards.c)
+  io/shards.c
+  io/directions.c
+  io/direction_file.c
+  io/latent_file.c
+  io/recipe.c
+  io/pickle.c
+  io/pickle_torch.c
+  io/torch.c
+  io/torch_zip.c
+  io/torch_legacy.c
+  io/tfjs_model.c)
+set(IO_IMAGE io/image.c io/vips_setup.c)
+list(APPEND IO io/public_tensors.c)

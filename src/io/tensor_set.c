@@ -79,9 +79,21 @@ static int hs_compare_names(const void *a, const void *b) {
     return strcmp(((const hs_tensor *)a)->name, ((const hs_tensor *)b)->name);
 }
 
+static bool hs_in_mapping(const hs_tensor_set *set, const void *data) {
+    for (int i = 0; i < set->file_count; i++) {
+        const hs_file *file = &set->files[i];
+        uintptr_t base = (uintptr_t)file->data, at = (uintptr_t)data;
+        if (file->mapped && at >= base && at < base + file->size)
+            return true;
+    }
+    return false;
+}
+
 hs_status hs_tensor_set_seal(hs_tensor_set *set, const char *path, hs_error *err) {
     if (set->count > 1)
         qsort(set->tensors, (size_t)set->count, sizeof *set->tensors, hs_compare_names);
+    for (int i = 0; i < set->count; i++)
+        set->tensors[i].mapped = hs_in_mapping(set, set->tensors[i].data);
     for (int i = 1; i < set->count; i++)
         if (!strcmp(set->tensors[i - 1].name, set->tensors[i].name))
             return hs_fail(err, HS_ERROR_FORMAT, "%s: tensor %.200s: expected once, found twice",
@@ -97,15 +109,8 @@ const hs_tensor *hs_tensor_set_find(const hs_tensor_set *set, const char *name) 
 }
 
 void hs_tensor_set_release(const hs_tensor_set *set, const hs_tensor *tensor) {
-    uintptr_t first = (uintptr_t)tensor->data;
-    for (int i = 0; i < set->file_count; i++) {
-        const hs_file *file = &set->files[i];
-        uintptr_t base = (uintptr_t)file->data;
-        if (file->mapped && first >= base && first < base + file->size) {
-            hs_file_release(tensor->data, (size_t)hs_tensor_bytes(tensor));
-            return;
-        }
-    }
+    if (tensor->mapped)
+        hs_file_release(tensor->data, (size_t)hs_tensor_bytes(tensor));
 }
 
 hs_status hs_tensor_shape_bytes(const char *path, const char *name, hs_dtype dtype, int rank,

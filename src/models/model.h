@@ -32,14 +32,17 @@ typedef struct hs_family hs_family;
 struct hs_model {
     char *name;
     const hs_family *family;
-    void *config; /* the family's own struct, in `arena` */
-    char *config_json; /* the config file's text, for the fingerprint */
+    void *config;      /* the family's own struct, in `arena` */
+    char *config_json; /* the config as canonical JSON, for the fingerprint; in `arena` */
+    char *folder;      /* on disk, of the config and weights; NULL: in memory; in `arena` */
     hs_tensor_set *weights;
     hs_schedule_config schedule;
     int image[3];
     int h[3][3];
     int64_t parameters, macs, macs_to_h;
-    char fingerprint[33]; /* empty: not computed yet */
+    const char *weight_dtype; /* of most of the weights' bytes, as on disk */
+    int64_t weight_bytes;     /* on disk */
+    char fingerprint[33];     /* empty: not computed yet */
     hs_arena arena;
 };
 
@@ -62,8 +65,12 @@ struct hs_family {
                        hs_error *err);
 };
 
-extern const hs_family hs_family_unet2d;    /* unet2d.c */
+extern const hs_family hs_family_unet2d;     /* unet2d.c */
 extern const hs_family hs_family_keras_ddpm; /* keras_ddpm.c */
+
+/* HS_ERROR_NUMERIC that names the first weight with a NaN or an infinity. Reads
+ * all weights; back ends that convert weights use hs_tensor_first_bad instead. */
+hs_status hs_model_check_weights(const hs_model *model, hs_error *err);
 
 /* The caller frees out->graph with hs_graph_free. */
 hs_status hs_model_build(const hs_model *model, int n, hs_h_space h_space, hs_unet_graph *out,

@@ -1,0 +1,100 @@
+/* Channel sums and scale-shift-activate: the loops of group norm. */
+#include <math.h>
+#include <string.h>
+
+#include "backends/kernels/simd.h"
+
+#define HS_RUN 32 /* pixels summed in float before they go to double */
+
+void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, double *sum,
+                                double *sumsq);
+void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
+                              int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
+
+HS_INLINE void hs_sums16(const float *x, int64_t pixels, int64_t stride, double *sum,
+                         double *sumsq) {
+    hs_v16 s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+    int64_t p = 0;
+    for (; p + 2 <= pixels; p += 2) {
+        hs_v16 v0 = hs_load(x + p * stride), v1 = hs_load(x + (p + 1) * stride);
+        s0 += v0;
+        s1 += v1;
+        q0 += v0 * v0;
+        q1 += v1 * v1;
+    }
+    if (p < pixels) {
+        hs_v16 v = hs_load(x + p * stride);
+        s0 += v;
+        q0 += v * v;
+    }
+    s0 += s1;
+    q0 += q1;
+    for (int j = 0; j < 16; j++) {
+        sum[j] += (double)s0[j];
+        sumsq[j] += (double)q0[j];
+    }
+}
+
+void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, double *sum,
+                                double *sumsq) {
+    for (int64_t first = 0; first < pixels; first += HS_RUN) {
+        int64_t run = pixels - first < HS_RUN ? pixels - first : HS_RUN;
+        const float *row = x + first * channels;
+        int c = 0;
+        for (; c + 16 <= channels; c += 16)
+            hs_sums16(row + c, run, channels, sum + c, sumsq + c);
+        for (; c < channels; c++) {
+            float s = 0, q = 0;
+            for (int64_t p = 0; p < run; p++) {
+                float v = row[p * channels + c];
+                s += v;
+                q += v * v;
+            }
+            sum[c] += (double)s;
+            sumsq[c] += (double)q;
+        }
+    }
+}
+
+HS_INLINE float hs_scalar_act(float x, hs_kernel_act act) {
+    switch (act) {
+    case HS_ACT_SILU: return x / (1.0f + expf(-x));
+    case HS_ACT_MISH: return x * tanhf(x > 20.0f ? x : log1pf(expf(x)));
+    case HS_ACT_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    default: return x;
+    }
+}
+
+HS_INLINE void hs_affine_act_rows(const float *x, float *y, int64_t pixels, int channels,
+                                  int64_t y_stride, const float *a, const float *b,
+                                  hs_kernel_act act) {
+    for (int64_t p = 0; p < pixels; p++) {
+        const float *from = x + p * channels;
+        float *to = y + p * y_stride;
+        int c = 0;
+        for (; c + 16 <= channels; c += 16) {
+            hs_v16 v = hs_load(from + c) * hs_load(a + c) + hs_load(b + c);
+            if (act == HS_ACT_SILU)
+                v = hs_silu(v);
+            else if (act != HS_ACT_NONE)
+                for (int j = 0; j < 16; j++)
+                    v[j] = hs_scalar_act(v[j], act);
+            hs_store(to + c, v);
+        }
+        for (; c < channels; c++)
+            to[c] = hs_scalar_act(from[c] * a[c] + b[c], act);
+    }
+}
+
+void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
+                              int64_t y_stride, const float *a, const float *b, hs_kernel_act act) {
+    switch (act) { /* constants, so that the inner loop does not ask */
+    case HS_ACT_NONE:
+        hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_NONE);
+        break;
+    case HS_ACT_SILU:
+        hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_SILU);
+        break;
+    default: hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, act);
+    }
+}

@@ -1,0 +1,48 @@
+/*
+ * The inner loops that hspace writes itself: one table of functions for each
+ * instruction set, chosen at run time. Feature maps are nhwc: a pixel's
+ * channels are contiguous. Every function is plain sequential code on one
+ * task's share; none allocates.
+ *
+ * The sources beside this file are compiled once for each instruction set,
+ * with HS_ISA as the suffix of their names (sources.cmake).
+ */
+#ifndef HS_BACKENDS_KERNELS_H
+#define HS_BACKENDS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum hs_kernel_act { HS_ACT_NONE, HS_ACT_SILU, HS_ACT_MISH, HS_ACT_GELU } hs_kernel_act;
+
+typedef struct hs_kernels {
+    const char *isa; /* "avx512", "avx2", "generic" */
+
+    /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`; float inside a run
+     * of 32 pixels, double across runs. x [pixels, channels]. */
+    void (*channel_sums)(const float *x, int64_t pixels, int channels, double *sum, double *sumsq);
+
+    /* y[p * y_stride + j] = act(a[j] * x[p,j] + b[j]), j < channels. x dense;
+     * x == y is allowed when y_stride == channels. */
+    void (*affine_act)(const float *x, float *y, int64_t pixels, int channels, int64_t y_stride,
+                       const float *a, const float *b, hs_kernel_act act);
+
+    /* y[i,r] = bias[r] + sum_k w[r,k] x[i,k] for i < n, r < rows. bias may be NULL. */
+    void (*linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
+                   const float *bias, int rows, float *y, int64_t y_stride);
+
+    /* c[m,n] = a[m,k] b[k,n], all row-major with leading dimensions. */
+    void (*gemm)(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                 float *c, int64_t ldc);
+
+    /* x[r] = softmax(scale * x[r]) for each row of [rows, columns], in place. */
+    void (*softmax)(float *x, int rows, int columns, float scale);
+} hs_kernels;
+
+/* The best table that this CPU runs. */
+const hs_kernels *hs_kernels_get(void);
+
+/* Tables by name, for tests; NULL if not built in or not run by this CPU. */
+const hs_kernels *hs_kernels_named(const char *isa);
+
+#endif

@@ -1,0 +1,37 @@
+/* Which table this CPU runs. */
+#include <string.h>
+
+#include "backends/kernels/kernels.h"
+
+extern const hs_kernels hs_kernels_generic;
+#if defined(__x86_64__)
+extern const hs_kernels hs_kernels_avx2;
+extern const hs_kernels hs_kernels_avx512;
+
+static int hs_has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static int hs_has_avx512(void) {
+    return hs_has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+const hs_kernels *hs_kernels_named(const char *isa) {
+#if defined(__x86_64__)
+    if (!strcmp(isa, "avx512"))
+        return hs_has_avx512() ? &hs_kernels_avx512 : NULL;
+    if (!strcmp(isa, "avx2"))
+        return hs_has_avx2() ? &hs_kernels_avx2 : NULL;
+#endif
+    return strcmp(isa, "generic") ? NULL : &hs_kernels_generic;
+}
+
+const hs_kernels *hs_kernels_get(void) {
+    const hs_kernels *best = hs_kernels_named("avx512");
+    if (!best)
+        best = hs_kernels_named("avx2");
+    return best ? best : &hs_kernels_generic;
+}

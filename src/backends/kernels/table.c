@@ -1,0 +1,25 @@
+/* The table of one instruction set. */
+#include "backends/kernels/simd.h"
+
+#define HS_STRING_(x) #x
+#define HS_STRING(x) HS_STRING_(x)
+
+void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, double *sum,
+                                double *sumsq);
+void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
+                              int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
+void HS_KERNEL(hs_linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
+                          const float *bias, int rows, float *y, int64_t y_stride);
+void HS_KERNEL(hs_gemm)(int m, int n, int k, const float *a, int64_t lda, const float *b,
+                        int64_t ldb, float *c, int64_t ldc);
+void HS_KERNEL(hs_softmax)(float *x, int rows, int columns, float scale);
+extern const hs_kernels HS_KERNEL(hs_kernels);
+
+const hs_kernels HS_KERNEL(hs_kernels) = {
+    .isa = HS_STRING(HS_ISA),
+    .channel_sums = HS_KERNEL(hs_channel_sums),
+    .affine_act = HS_KERNEL(hs_affine_act),
+    .linear = HS_KERNEL(hs_linear),
+    .gemm = HS_KERNEL(hs_gemm),
+    .softmax = HS_KERNEL(hs_softmax),
+};

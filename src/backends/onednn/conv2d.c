@@ -1,0 +1,287 @@
+/*
+ * Convolution: oneDNN primitives for one band of rows of one item.
+ *
+ *   rows of the item     0 ........ R ........ 2R ...... OH
+ *   tasks (per item)     |  band 0  |  band 1  |  band 2  |
+ *   primitives           |  top     |  middle  |  bottom  |   (differ in padding)
+ *
+ * In nhwc a band and its halo are contiguous, so a primitive sees a small
+ * dense image. The bias may be one vector an item (bias plus time embedding);
+ * a residual is copied into the band just before it and added by oneDNN; a
+ * concatenation that is never made becomes one convolution a part, summed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/onednn/onednn.h"
+
+enum { HS_SRC, HS_WEIGHTS, HS_BIAS, HS_DST, HS_SCRATCH, HS_ARGS };
+
+/* Weighed against the cost of a call: about 2 microseconds. */
+#define HS_BAND_MACS 4000000
+#define HS_MAX_BANDS 32
+
+typedef struct hs_od_variant { /* one shape of band */
+    int rows, in_rows, pad_top, pad_bottom;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t *memory; /* [threads, HS_ARGS] */
+} hs_od_variant;
+
+typedef struct hs_od_band {
+    int variant, first, in_first; /* rows of output and input */
+} hs_od_band;
+
+typedef struct hs_od_conv {
+    hs_od_step base;
+    int n, band_count, variant_count, threads;
+    hs_od_band *bands;
+    hs_od_variant *variants;
+    int64_t src_row, dst_row;                  /* floats */
+    hs_od_place src, dst, residual, item_bias; /* buffer -1: none */
+    const float *weights, *bias;
+    bool has_bias;
+} hs_od_conv;
+
+static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_conv *c = (const hs_od_conv *)step;
+    int tasks = c->n * c->band_count;
+    for (int task; (task = hs_team_next(team, tasks)) >= 0;) {
+        int item = task / c->band_count;
+        const hs_od_band *band = &c->bands[task % c->band_count];
+        const hs_od_variant *variant = &c->variants[band->variant];
+        int64_t at = band->first * c->dst_row;
+        float *dst = hs_od_item(exec, c->dst, item) + at;
+        if (c->residual.buffer >= 0)
+            memcpy(dst, hs_od_item(exec, c->residual, item) + at,
+                   (size_t)(variant->rows * c->dst_row) * sizeof(float));
+        const float *bias =
+            c->item_bias.buffer >= 0 ? hs_od_item(exec, c->item_bias, item) : c->bias;
+        void *data[HS_ARGS] = {
+            [HS_SRC] = hs_od_item(exec, c->src, item) + band->in_first * c->src_row,
+            [HS_WEIGHTS] = (void *)c->weights,
+            [HS_BIAS] = (void *)bias,
+            [HS_DST] = dst,
+            [HS_SCRATCH] = hs_od_scratch(exec, rank),
+        };
+        static const int names[HS_ARGS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS,
+                                           DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
+        dnnl_memory_t *memory = variant->memory + rank * HS_ARGS;
+        dnnl_exec_arg_t args[HS_ARGS];
+        int count = 0;
+        for (int i = 0; i < HS_ARGS; i++)
+            if (memory[i]) {
+                dnnl_memory_set_data_handle(memory[i], data[i]);
+                args[count++] = (dnnl_exec_arg_t){names[i], memory[i]};
+            }
+        dnnl_status_t failed =
+            dnnl_primitive_execute(variant->primitive, exec->streams[rank], count, args);
+        if (failed != dnnl_success)
+            hs_od_fail(exec, failed);
+    }
+}
+
+static void hs_od_destroy_conv2d(hs_od_step *step) {
+    hs_od_conv *c = (hs_od_conv *)step;
+    for (int v = 0; v < c->variant_count; v++) {
+        if (c->variants[v].memory)
+            for (int i = 0; i < c->threads * HS_ARGS; i++)
+                dnnl_memory_destroy(c->variants[v].memory[i]);
+        dnnl_primitive_destroy(c->variants[v].primitive);
+    }
+}
+
+/* What one convolution of the chain is: a part of the input's channels. */
+typedef struct hs_od_conv_spec {
+    hs_value value; /* the node whose result it is */
+    const hs_node *conv;
+    hs_value src;
+    int first, channels; /* slice of the kernel's inputs */
+    bool sum;            /* add to what is in dst */
+    bool bias;
+    int64_t in_h, in_w, out_c, out_h, out_w;
+} hs_od_conv_spec;
+
+/* Cut the rows into bands, and the bands into kinds. */
+static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s) {
+    const hs_attr *a = &s->conv->attr;
+    int k = (int)hs_od_node(p, s->conv->input[1])->shape.dim[2];
+    int64_t macs = hs_node_macs(p->graph, (hs_value)(s->conv - p->graph->nodes)) / c->n;
+    int64_t want =
+        macs < HS_BAND_MACS / 8 ? 1 : 2 * ((macs + 2 * HS_BAND_MACS - 1) / (2 * HS_BAND_MACS));
+    if (want > HS_MAX_BANDS)
+        want = HS_MAX_BANDS;
+    if (want > s->out_h)
+        want = s->out_h;
+    int rows = (int)((s->out_h + want - 1) / want);
+    c->band_count = (int)((s->out_h + rows - 1) / rows);
+    c->bands = hs_arena_alloc(&p->exec->memory, (size_t)c->band_count, sizeof *c->bands);
+    c->variants = hs_arena_alloc(&p->exec->memory, (size_t)c->band_count, sizeof *c->variants);
+    if (!c->bands || !c->variants)
+        return hs_fail_memory(p->err, (size_t)c->band_count * sizeof *c->variants);
+    for (int b = 0; b < c->band_count; b++) {
+        int first = b * rows;
+        hs_od_variant v = {.rows = rows};
+        if (first + rows > s->out_h)
+            v.rows = (int)s->out_h - first;
+        int begin = first * a->conv.stride - a->conv.pad_top;
+        int end = (first + v.rows - 1) * a->conv.stride - a->conv.pad_top + k;
+        v.pad_top = begin < 0 ? -begin : 0;
+        v.pad_bottom = end > s->in_h ? end - (int)s->in_h : 0;
+        begin += v.pad_top;
+        end -= v.pad_bottom;
+        v.in_rows = end - begin;
+        int same = 0;
+        while (same < c->variant_count &&
+               memcmp(&c->variants[same], &v, offsetof(hs_od_variant, primitive)))
+            same++;
+        if (same == c->variant_count)
+            c->variants[c->variant_count++] = v;
+        c->bands[b] = (hs_od_band){same, first, begin};
+    }
+    return HS_OK;
+}
+
+/* The primitive of one kind of band. `weights_md`: `any` for the first, what it
+ * chose for the others. */
+static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s,
+                                    hs_od_variant *v, dnnl_memory_desc_t *weights_md) {
+    hs_error *err = p->err;
+    hs_status status = HS_OK;
+    const hs_attr *a = &s->conv->attr;
+    const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t post = NULL;
+    dnnl_memory_desc_t src, bias, dst;
+    dnnl_dims_t src_dims = {1, s->channels, v->in_rows, s->in_w}, bias_dims = {s->out_c};
+    dnnl_dims_t dst_dims = {1, s->out_c, v->rows, s->out_w};
+    dnnl_dims_t weights_dims = {s->out_c, s->channels, kernel->dim[2], kernel->dim[3]};
+    dnnl_dims_t strides = {a->conv.stride, a->conv.stride};
+    dnnl_dims_t pad_l = {v->pad_top, a->conv.pad_left}, pad_r = {v->pad_bottom, a->conv.pad_right};
+    dnnl_convolution_desc_t desc;
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&src, 4, src_dims, dnnl_f32, dnnl_nhwc), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&dst, 4, dst_dims, dnnl_f32, dnnl_nhwc), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a), "conv2d");
+    if (!weights_md->ndims)
+        HS_DNNL(dnnl_memory_desc_init_by_tag(weights_md, 4, weights_dims, dnnl_f32,
+                                             dnnl_format_tag_any),
+                "conv2d");
+    HS_DNNL(dnnl_convolution_forward_desc_init(
+                &desc, dnnl_forward_inference, dnnl_convolution_direct, &src, weights_md,
+                c->has_bias ? &bias : NULL, &dst, strides, pad_l, pad_r),
+            "conv2d");
+    HS_DNNL(dnnl_primitive_attr_create(&attr), "conv2d");
+    HS_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "conv2d");
+    if (s->sum) {
+        HS_DNNL(dnnl_post_ops_create(&post), "conv2d");
+        HS_DNNL(dnnl_post_ops_append_sum(post, 1.0f), "conv2d");
+        HS_DNNL(dnnl_primitive_attr_set_post_ops(attr, post), "conv2d");
+    }
+    HS_DNNL(dnnl_primitive_desc_create(&pd, &desc, attr, p->exec->engine, NULL), "conv2d");
+    HS_DNNL(dnnl_primitive_create(&v->primitive, pd), "conv2d");
+    *weights_md = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const dnnl_memory_desc_t *scratch =
+        dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    hs_od_need_scratch(p, (int64_t)dnnl_memory_desc_get_size(scratch));
+    const dnnl_memory_desc_t *md[HS_ARGS] = {&src, weights_md, c->has_bias ? &bias : NULL, &dst,
+                                             scratch->ndims ? scratch : NULL};
+    v->memory = hs_arena_alloc(&p->exec->memory, (size_t)c->threads * HS_ARGS, sizeof *v->memory);
+    if (!v->memory) {
+        status = hs_fail_memory(err, (size_t)c->threads * HS_ARGS * sizeof *v->memory);
+        goto cleanup;
+    }
+    for (int i = 0; i < c->threads * HS_ARGS; i++)
+        if (md[i % HS_ARGS])
+            HS_DNNL(dnnl_memory_create(&v->memory[i], md[i % HS_ARGS], p->exec->engine,
+                                       DNNL_MEMORY_NONE),
+                    "conv2d");
+cleanup:
+    dnnl_post_ops_destroy(post);
+    dnnl_primitive_attr_destroy(attr);
+    dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
+                                hs_od_place item_bias) {
+    hs_od_step *step;
+    HS_TRY(hs_od_new_step(p, sizeof(hs_od_conv), hs_od_run_conv2d, s->value, &step));
+    hs_od_conv *c = (hs_od_conv *)step;
+    step->destroy = hs_od_destroy_conv2d;
+    c->threads = p->exec->threads;
+    c->n = (int)hs_od_node(p, s->value)->shape.dim[0];
+    c->src = p->place[s->src];
+    c->dst = p->place[s->value];
+    c->residual = residual;
+    c->item_bias = item_bias;
+    c->has_bias = s->bias;
+    c->src_row = s->in_w * s->channels;
+    c->dst_row = s->out_w * s->out_c;
+    HS_TRY(hs_od_cut_bands(p, c, s));
+    dnnl_memory_desc_t weights_md = {0};
+    /* The middle bands are the most: let them choose the layout. */
+    int main_variant = c->bands[c->band_count / 2].variant;
+    HS_TRY(hs_od_make_variant(p, c, s, &c->variants[main_variant], &weights_md));
+    for (int v = 0; v < c->variant_count; v++)
+        if (v != main_variant)
+            HS_TRY(hs_od_make_variant(p, c, s, &c->variants[v], &weights_md));
+    HS_TRY(
+        hs_od_weight_conv(p, s->conv->input[1], s->first, s->channels, &weights_md, &c->weights));
+    if (c->has_bias && item_bias.buffer < 0)
+        HS_TRY(hs_od_weight_plain(p, s->conv->input[2], &c->bias));
+    hs_od_touch(p, c->src.buffer);
+    hs_od_touch(p, c->dst.buffer);
+    if (residual.buffer >= 0)
+        hs_od_touch(p, residual.buffer);
+    if (item_bias.buffer >= 0)
+        hs_od_touch(p, item_bias.buffer);
+    return HS_OK;
+}
+
+/*
+ * `value` is conv2d itself, add_channel(conv2d, linear) or add(conv2d, x); the
+ * absorbed convolution is fused[value].
+ */
+hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
+    const hs_node *node = hs_od_node(p, value);
+    hs_value conv_value = p->fused[value] == HS_NO_VALUE ? value : p->fused[value];
+    const hs_node *conv = hs_od_node(p, conv_value);
+    const hs_od_place none = {.buffer = -1};
+    hs_od_place residual = none, item_bias = none;
+    bool sum = false;
+    if (node->op == HS_OP_ADD) {
+        hs_value other = node->input[node->input[0] == conv_value];
+        sum = true;
+        if (hs_od_dies_here(p, other))
+            p->place[value] = p->place[other]; /* add in place */
+        else
+            residual = p->place[other];
+        hs_od_release(p, other);
+    } else if (node->op == HS_OP_ADD_CHANNEL) {
+        item_bias = p->place[node->input[1]];
+        hs_od_release(p, node->input[1]);
+    }
+    if (p->place[value].buffer < 0)
+        HS_TRY(hs_od_make_place(p, value));
+    const hs_shape *in = &hs_od_node(p, conv->input[0])->shape;
+    hs_od_conv_spec s = {.value = value, .conv = conv, .sum = sum};
+    s.bias = conv->input_count > 2 || item_bias.buffer >= 0;
+    s.in_h = in->dim[2];
+    s.in_w = in->dim[3];
+    s.out_c = conv->shape.dim[1];
+    s.out_h = conv->shape.dim[2];
+    s.out_w = conv->shape.dim[3];
+    hs_value parts[HS_MAX_INPUTS];
+    int count = hs_od_parts(p, conv->input[0], parts);
+    for (int i = 0; i < count; i++) {
+        s.src = parts[i];
+        s.channels = (int)hs_od_node(p, parts[i])->shape.dim[1];
+        HS_TRY(hs_od_one_conv(p, &s, residual, item_bias));
+        s.first += s.channels;
+        s.sum = true; /* the other parts add to the first */
+        s.bias = false;
+        residual = item_bias = none;
+    }
+    hs_od_release(p, conv->input[0]);
+    return HS_OK;
+}

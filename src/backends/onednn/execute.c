@@ -1,0 +1,80 @@
+/* One pass over the steps, and the back end's table. */
+#include "backends/onednn/execute.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void hs_od_fail(const hs_exec *exec, dnnl_status_t status) {
+    atomic_store(&((hs_exec *)exec)->failed, (int)status);
+}
+
+static void hs_od_pass(void *ctx, hs_team *team, int rank) {
+    const hs_exec *exec = ctx;
+    for (int i = 0; i < exec->step_count; i++) {
+        exec->steps[i]->run(exec, exec->steps[i], team, rank);
+        hs_team_barrier(team);
+    }
+}
+
+static hs_status hs_od_bind(hs_exec *exec, const hs_binding *bindings, int count, hs_error *err) {
+    for (int i = 0; i < count; i++) {
+        if (!bindings[i].f32)
+            return hs_fail(err, HS_ERROR_ARGUMENT, "the CPU back end takes float32 only");
+        exec->bound[bindings[i].value] = bindings[i].f32;
+    }
+    return HS_OK;
+}
+
+static hs_status hs_od_execute(hs_exec *exec, const hs_binding *inputs, int input_count,
+                               const hs_binding *outputs, int output_count, hs_error *err) {
+    memset(exec->bound, 0, (size_t)exec->graph->count * sizeof *exec->bound);
+    HS_TRY(hs_od_bind(exec, inputs, input_count, err));
+    HS_TRY(hs_od_bind(exec, outputs, output_count, err));
+    for (hs_value i = 0; i < exec->graph->count; i++)
+        if (exec->graph->nodes[i].op == HS_OP_INPUT && !exec->bound[i])
+            return hs_fail(err, HS_ERROR_ARGUMENT, "the graph's input %s is not bound",
+                           exec->graph->nodes[i].name);
+    atomic_store(&exec->failed, 0);
+    hs_team_run(exec->threads, hs_od_pass, exec);
+    int failed = atomic_load(&exec->failed);
+    if (failed)
+        return hs_od_dnnl_error(err, "pass", (dnnl_status_t)failed);
+    return HS_OK;
+}
+
+static void hs_od_bytes(const hs_exec *exec, int64_t *activations, int64_t *weights) {
+    *activations = exec->arena_bytes + exec->threads * exec->scratch_bytes;
+    *weights = hs_od_weights_bytes(exec->cache);
+}
+
+void hs_od_free(hs_exec *exec) {
+    if (!exec)
+        return;
+    for (int i = 0; i < exec->step_count; i++)
+        if (exec->steps[i]->destroy)
+            exec->steps[i]->destroy(exec->steps[i]);
+    if (exec->streams)
+        for (int i = 0; i < exec->threads; i++)
+            dnnl_stream_destroy(exec->streams[i]);
+    dnnl_engine_destroy(exec->engine);
+    if (exec->owns_cache)
+        hs_od_weights_free(exec->cache);
+    free(exec->scratch);
+    free(exec->arena);
+    free(exec->streams);
+    free(exec->bound);
+    free(exec->buffers);
+    free(exec->steps);
+    hs_arena_free(&exec->memory);
+    free(exec);
+}
+
+const hs_backend hs_backend_onednn = {
+    .name = "onednn",
+    .plan = hs_od_plan,
+    .execute = hs_od_execute,
+    .bytes = hs_od_bytes,
+    .free = hs_od_free,
+    .cache_new = hs_od_weights_new,
+    .cache_free = hs_od_weights_free,
+};

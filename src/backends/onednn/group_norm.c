@@ -1,0 +1,171 @@
+/*
+ * Group norm with what follows it: scale and shift by the time embedding, and
+ * the activation. Two steps: sums of each channel over chunks of pixels, then
+ * y = act(a x + b) with a and b from the sums. The input may be a concatenation
+ * that is never made: its parts are read where they are.
+ */
+#include <math.h>
+
+#include "backends/onednn/onednn.h"
+
+#define HS_CHUNK_FLOATS 32768 /* per task: 128 KB */
+#define HS_MAX_CHUNKS 32
+
+typedef struct hs_od_norm {
+    hs_od_step base;
+    int n, channels, groups, part_count, chunks;
+    int part_channels[HS_MAX_INPUTS];
+    hs_od_place part[HS_MAX_INPUTS];
+    hs_od_place dst, sums, modulate; /* sums: doubles [n, chunks, 2, channels] */
+    int64_t pixels, chunk;
+    double eps;
+    const float *gamma, *beta;
+    hs_kernel_act act;
+} hs_od_norm;
+
+static double *hs_od_sums(const hs_exec *exec, const hs_od_norm *s, int item, int chunk) {
+    double *sums = (double *)hs_od_data(exec, s->sums.buffer);
+    return sums + ((int64_t)item * s->chunks + chunk) * 2 * s->channels;
+}
+
+static int64_t hs_od_chunk_pixels(const hs_od_norm *s, int chunk) {
+    int64_t left = s->pixels - chunk * s->chunk;
+    return left < s->chunk ? left : s->chunk;
+}
+
+static void hs_od_run_sums(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_norm *s = *(hs_od_norm *const *)(step + 1);
+    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+        int item = task / s->chunks, chunk = task % s->chunks;
+        double *sum = hs_od_sums(exec, s, item, chunk), *sumsq = sum + s->channels;
+        for (int c = 0; c < 2 * s->channels; c++)
+            sum[c] = 0;
+        for (int i = 0; i < s->part_count; i++) {
+            int channels = s->part_channels[i];
+            const float *x = hs_od_item(exec, s->part[i], item) + chunk * s->chunk * channels;
+            exec->kernels->channel_sums(x, hs_od_chunk_pixels(s, chunk), channels, sum, sumsq);
+            sum += channels;
+            sumsq += channels;
+        }
+    }
+}
+
+/* a[c], b[c] so that the whole of norm, gamma, beta and modulation is a x + b. */
+static void hs_od_norm_coefficients(const hs_exec *exec, const hs_od_norm *s, int item, float *a,
+                                    float *b) {
+    int per_group = s->channels / s->groups;
+    const float *scale = s->modulate.buffer >= 0 ? hs_od_item(exec, s->modulate, item) : NULL;
+    for (int g = 0; g < s->groups; g++) {
+        double sum = 0, sumsq = 0, count = (double)s->pixels * per_group;
+        for (int k = 0; k < s->chunks; k++) {
+            const double *part = hs_od_sums(exec, s, item, k) + g * per_group;
+            for (int c = 0; c < per_group; c++) {
+                sum += part[c];
+                sumsq += part[c + s->channels];
+            }
+        }
+        double mean = sum / count, variance = sumsq / count - mean * mean;
+        double inverse = 1.0 / sqrt((variance > 0 ? variance : 0) + s->eps);
+        for (int c = g * per_group; c < (g + 1) * per_group; c++) {
+            double slope = inverse * (double)s->gamma[c],
+                   offset = (double)s->beta[c] - mean * slope;
+            if (scale) {
+                slope *= 1.0 + (double)scale[c];
+                offset = offset * (1.0 + (double)scale[c]) + (double)scale[c + s->channels];
+            }
+            a[c] = (float)slope;
+            b[c] = (float)offset;
+        }
+    }
+}
+
+static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_norm *s = (const hs_od_norm *)step;
+    float *a = hs_od_scratch(exec, rank), *b = a + s->channels;
+    int ready = -1; /* the item that a and b belong to */
+    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+        int item = task / s->chunks, chunk = task % s->chunks;
+        if (item != ready)
+            hs_od_norm_coefficients(exec, s, item, a, b);
+        ready = item;
+        float *y = hs_od_item(exec, s->dst, item) + chunk * s->chunk * s->channels;
+        for (int i = 0, first = 0; i < s->part_count; first += s->part_channels[i++]) {
+            int channels = s->part_channels[i];
+            const float *x = hs_od_item(exec, s->part[i], item) + chunk * s->chunk * channels;
+            exec->kernels->affine_act(x, y + first, hs_od_chunk_pixels(s, chunk), channels,
+                                      s->channels, a + first, b + first, s->act);
+        }
+    }
+}
+
+static const hs_kernel_act hs_od_acts[] = {
+    [HS_SILU] = HS_ACT_SILU, [HS_MISH] = HS_ACT_MISH, [HS_GELU] = HS_ACT_GELU};
+
+/* Walk from `value`, the last of norm [modulate] [activation], to the norm. */
+static hs_status hs_od_read_chain(hs_od_planner *p, hs_value value, hs_od_norm *s,
+                                  const hs_node **norm) {
+    hs_value at = value;
+    if (hs_od_node(p, at)->op == HS_OP_ACTIVATION) {
+        s->act = hs_od_acts[hs_od_node(p, at)->attr.activation.kind];
+        at = hs_od_node(p, at)->input[0];
+    }
+    s->modulate.buffer = -1;
+    if (hs_od_node(p, at)->op == HS_OP_MODULATE) {
+        hs_value by = hs_od_node(p, at)->input[1];
+        s->modulate = p->place[by];
+        hs_od_release(p, by);
+        at = hs_od_node(p, at)->input[0];
+    }
+    *norm = hs_od_node(p, at);
+    s->eps = (*norm)->attr.group_norm.eps;
+    s->groups = (*norm)->attr.group_norm.groups;
+    HS_TRY(hs_od_weight_plain(p, (*norm)->input[1], &s->gamma));
+    return hs_od_weight_plain(p, (*norm)->input[2], &s->beta);
+}
+
+hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
+    hs_od_step *sums, *step;
+    const hs_node *norm;
+    HS_TRY(hs_od_new_step(p, sizeof *sums + sizeof(hs_od_norm *), hs_od_run_sums, value, &sums));
+    hs_od_norm *s = hs_arena_alloc(&p->exec->memory, 1, sizeof *s);
+    if (!s)
+        return hs_fail_memory(p->err, sizeof *s);
+    *(hs_od_norm **)(sums + 1) = s;
+    HS_TRY(hs_od_read_chain(p, value, s, &norm));
+    const hs_shape *shape = &norm->shape;
+    s->n = (int)shape->dim[0];
+    s->channels = (int)shape->dim[1];
+    s->pixels = shape->dim[2] * shape->dim[3];
+    int64_t chunks = s->pixels * s->channels / HS_CHUNK_FLOATS;
+    s->chunks = (int)(chunks < 2 ? 2 : chunks > HS_MAX_CHUNKS ? HS_MAX_CHUNKS : chunks);
+    s->chunk = (s->pixels + s->chunks - 1) / s->chunks;
+    s->chunks = (int)((s->pixels + s->chunk - 1) / s->chunk);
+    hs_od_need_scratch(p, 2 * s->channels * (int64_t)sizeof(float));
+
+    hs_value parts[HS_MAX_INPUTS];
+    s->part_count = hs_od_parts(p, norm->input[0], parts);
+    for (int i = 0; i < s->part_count; i++) {
+        s->part[i] = p->place[parts[i]];
+        s->part_channels[i] = (int)hs_od_node(p, parts[i])->shape.dim[1];
+        hs_od_touch(p, s->part[i].buffer);
+    }
+    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->chunks * 4 * s->channels, &s->sums.buffer));
+    hs_od_touch(p, s->sums.buffer);
+
+    HS_TRY(hs_od_new_step(p, sizeof *step, hs_od_run_norm, value, &step));
+    s->base = *step; /* the second step is the struct that both share */
+    p->exec->steps[p->exec->step_count - 1] = &s->base;
+    if (s->part_count == 1 && hs_od_dies_here(p, norm->input[0]))
+        p->place[value] = s->part[0];
+    else
+        HS_TRY(hs_od_make_place(p, value));
+    s->dst = p->place[value];
+    hs_od_touch(p, s->dst.buffer);
+    hs_od_touch(p, s->sums.buffer);
+    if (s->modulate.buffer >= 0)
+        hs_od_touch(p, s->modulate.buffer);
+    for (int i = 0; i < s->part_count; i++)
+        hs_od_touch(p, s->part[i].buffer);
+    hs_od_release(p, norm->input[0]);
+    return HS_OK;
+}

@@ -1,0 +1,153 @@
+/*
+ * The CPU back end. A plan is a list of steps; a pass is one parallel region
+ * in which every member of the team walks the list, takes tasks of each step
+ * and meets the others at a barrier (base/threads.h).
+ *
+ *   graph nodes --(plan.c: fuse, order)--> steps --(execute.c)--> results
+ *        conv2d.c  group_norm.c  attention.c  linear.c  ... one file an op:
+ *        each plans its step and runs it
+ *
+ * Layout: feature maps are nhwc, float. Convolutions are oneDNN primitives for
+ * one band of rows of one item: in nhwc a band is contiguous. A task's share
+ * depends on shapes alone, never on the number of threads or the batch, so a
+ * sample's result is the same bits for any of them.
+ */
+#ifndef HS_BACKENDS_ONEDNN_H
+#define HS_BACKENDS_ONEDNN_H
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdatomic.h>
+
+#include "backends/backend.h"
+#include "backends/kernels/kernels.h"
+#include "base/threads.h"
+#include "graph/optable.h"
+#include "graph/plan.h"
+
+typedef struct hs_od_step hs_od_step;
+typedef void hs_od_run(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank);
+
+/* The head of every op's own step struct. */
+struct hs_od_step {
+    hs_od_run *run;
+    void (*destroy)(hs_od_step *step); /* oneDNN objects; NULL: nothing to do */
+    hs_value value;                    /* what it computes, for profiles */
+};
+
+/* Where a value lies: item i starts at data(buffer) + offset + i * stride. */
+typedef struct hs_od_place {
+    int buffer;             /* -1: nowhere yet, or a concatenation that is never made */
+    int64_t offset, stride; /* in floats */
+} hs_od_place;
+
+struct hs_exec {
+    const hs_graph *graph;
+    const hs_kernels *kernels;
+    int threads;
+    hs_od_step **steps;
+    int step_count, step_capacity;
+    hs_lifetime *buffers;
+    int buffer_count, buffer_capacity;
+    float *arena;
+    int64_t arena_bytes;
+    int64_t scratch_bytes; /* of each rank */
+    uint8_t *scratch;      /* [threads] of them */
+    float **bound;         /* [graph->count] the caller's pointers of this pass */
+    hs_weight_cache *cache;
+    bool owns_cache;
+    dnnl_engine_t engine;
+    dnnl_stream_t *streams; /* [threads] */
+    atomic_int failed;      /* a dnnl_status_t, or 0 */
+    hs_arena memory;        /* steps */
+};
+
+/* ------------------------------------------------------- while planning -- */
+
+typedef struct hs_od_planner {
+    hs_exec *exec;
+    const hs_graph *graph;
+    int *uses;            /* [count] edges that still read the value */
+    bool *needed;         /* [count] some output depends on it */
+    bool *is_output;      /* [count] */
+    bool *absorbed;       /* [count] computed by the step of its consumer */
+    bool *virtual_concat; /* [count] never made: its readers read its inputs */
+    hs_value *fused;      /* [count] what this node's step absorbs, or HS_NO_VALUE */
+    hs_od_place *place;   /* [count] */
+    hs_error *err;
+} hs_od_planner;
+
+/* Append `step` (zeroed, `size` bytes in the exec's arena). */
+hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value value,
+                         hs_od_step **out);
+/* A fresh buffer that the step about to be added writes. */
+hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int *out);
+/* Give `value` a fresh dense buffer. */
+hs_status hs_od_make_place(hs_od_planner *p, hs_value value);
+/* The step last added reads (or writes) the buffer. */
+void hs_od_touch(hs_od_planner *p, int buffer);
+/* The node being planned will not read `value` again. */
+void hs_od_release(hs_od_planner *p, hs_value value);
+/* True when the node being planned is the value's last reader and may reuse
+ * its buffer for its own result. */
+bool hs_od_dies_here(const hs_od_planner *p, hs_value value);
+/* A concatenation that is not made is read part by part. */
+int hs_od_parts(const hs_od_planner *p, hs_value value, hs_value parts[HS_MAX_INPUTS]);
+void hs_od_need_scratch(hs_od_planner *p, int64_t bytes);
+
+const hs_node *hs_od_node(const hs_od_planner *p, hs_value value);
+
+/* One a file: plan the node `value` and what it absorbs. */
+hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value); /* maps */
+hs_status hs_od_plan_small(hs_od_planner *p, hs_value value);       /* vectors */
+hs_status hs_od_plan_concat(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_import(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
+
+/* ------------------------------------------------------------- running -- */
+
+static inline float *hs_od_data(const hs_exec *exec, int buffer) {
+    return exec->arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
+}
+
+static inline float *hs_od_item(const hs_exec *exec, hs_od_place place, int item) {
+    return hs_od_data(exec, place.buffer) + place.offset + item * place.stride;
+}
+
+static inline void *hs_od_scratch(const hs_exec *exec, int rank) {
+    return exec->scratch + rank * exec->scratch_bytes;
+}
+
+void hs_od_fail(const hs_exec *exec, dnnl_status_t status);
+
+/* ------------------------------------------------------------- weights -- */
+
+/* Plain float32 copy of a weight, `count` values; owned by the cache. */
+hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **out);
+/* Channels first ... first + channels - 1 of the inputs of a convolution's
+ * kernel in the layout `md`; `out` is filled in by hs_od_weights_convert. */
+hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
+                            const dnnl_memory_desc_t *md, const float **out);
+/* Convert all that was asked for, in parallel. */
+hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
+int64_t hs_od_weights_bytes(const hs_weight_cache *cache);
+hs_weight_cache *hs_od_weights_new(void);
+void hs_od_weights_free(hs_weight_cache *cache);
+
+/* HS_ERROR_INTERNAL with oneDNN's status. */
+hs_status hs_od_dnnl_error(hs_error *err, const char *what, dnnl_status_t status);
+
+#define HS_DNNL(call, what)                                                                        \
+    do {                                                                                           \
+        dnnl_status_t hs_dnnl_status_ = (call);                                                    \
+        if (hs_dnnl_status_ != dnnl_success) {                                                     \
+            status = hs_od_dnnl_error(err, what, hs_dnnl_status_);                                 \
+            goto cleanup;                                                                          \
+        }                                                                                          \
+    } while (0)
+
+#endif

@@ -1,0 +1,58 @@
+/* The border of the back end: row-major nchw of the caller to nhwc and back. */
+#include <string.h>
+
+#include "backends/onednn/onednn.h"
+
+typedef struct hs_od_transfer {
+    hs_od_step base;
+    int n, channels;
+    int64_t pixels;
+    hs_od_place place;
+} hs_od_transfer;
+
+static void hs_od_run_import(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_transfer *s = (const hs_od_transfer *)step;
+    for (int item; (item = hs_team_next(team, s->n)) >= 0;) {
+        const float *from = exec->bound[step->value] + item * s->channels * s->pixels;
+        float *to = hs_od_item(exec, s->place, item);
+        for (int64_t q = 0; q < s->pixels; q++)
+            for (int c = 0; c < s->channels; c++)
+                to[q * s->channels + c] = from[c * s->pixels + q];
+    }
+}
+
+static void hs_od_run_export(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_transfer *s = (const hs_od_transfer *)step;
+    if (!exec->bound[step->value])
+        return;
+    for (int item; (item = hs_team_next(team, s->n)) >= 0;) {
+        const float *from = hs_od_item(exec, s->place, item);
+        float *to = exec->bound[step->value] + item * s->channels * s->pixels;
+        for (int c = 0; c < s->channels; c++)
+            for (int64_t q = 0; q < s->pixels; q++)
+                to[c * s->pixels + q] = from[q * s->channels + c];
+    }
+}
+
+static hs_status hs_od_new_transfer(hs_od_planner *p, hs_od_run *run, hs_value value) {
+    const hs_shape *shape = &hs_od_node(p, value)->shape;
+    hs_od_step *step;
+    HS_TRY(hs_od_new_step(p, sizeof(hs_od_transfer), run, value, &step));
+    hs_od_transfer *s = (hs_od_transfer *)step;
+    s->n = (int)shape->dim[0];
+    s->channels = (int)(shape->rank > 1 ? shape->dim[1] : 1);
+    s->pixels = shape->rank == 4 ? shape->dim[2] * shape->dim[3] : 1;
+    if (p->place[value].buffer < 0)
+        HS_TRY(hs_od_make_place(p, value));
+    s->place = p->place[value];
+    hs_od_touch(p, s->place.buffer);
+    return HS_OK;
+}
+
+hs_status hs_od_plan_import(hs_od_planner *p, hs_value value) {
+    return hs_od_new_transfer(p, hs_od_run_import, value);
+}
+
+hs_status hs_od_plan_export(hs_od_planner *p, hs_value value) {
+    return hs_od_new_transfer(p, hs_od_run_export, value);
+}

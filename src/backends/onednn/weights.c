@@ -1,0 +1,268 @@
+/*
+ * Weights in the layout that the primitives want: asked for while planning,
+ * converted together in parallel, shared by the plans of one model. Mapped
+ * pages are let go once they were converted, so that a checkpoint is resident
+ * once and not twice.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backends/onednn/onednn.h"
+
+typedef struct hs_od_weight {
+    const hs_tensor *tensor;
+    bool plain;          /* float32 in the file's order; else `md` */
+    int64_t dim[4];      /* o, i, kh, kw of the whole kernel */
+    int first, channels; /* slice of i */
+    dnnl_memory_desc_t md;
+    int64_t floats;
+    float *data;              /* NULL until converted */
+    struct hs_od_want *wants; /* who waits for `data` */
+} hs_od_weight;
+
+typedef struct hs_od_want {
+    const float **out;
+    struct hs_od_want *next;
+} hs_od_want;
+
+typedef struct hs_od_block { /* of converted weights: one mapping a conversion */
+    struct hs_od_block *next;
+    void *data;
+    size_t bytes;
+} hs_od_block;
+
+struct hs_weight_cache {
+    hs_od_weight **entries;
+    int count, capacity;
+    hs_od_block *blocks;
+    int64_t bytes;
+    hs_arena arena;
+};
+
+hs_weight_cache *hs_od_weights_new(void) {
+    return hs_calloc(1, sizeof(hs_weight_cache));
+}
+
+void hs_od_weights_free(hs_weight_cache *cache) {
+    if (!cache)
+        return;
+    while (cache->blocks) {
+        hs_od_block *block = cache->blocks;
+        cache->blocks = block->next;
+        munmap(block->data, block->bytes);
+        free(block);
+    }
+    free(cache->entries);
+    hs_arena_free(&cache->arena);
+    free(cache);
+}
+
+int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
+    return cache->bytes;
+}
+
+static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
+    return a->tensor->data == b->tensor->data && a->plain == b->plain && a->first == b->first &&
+           a->channels == b->channels && a->floats == b->floats &&
+           (a->plain || dnnl_memory_desc_equal(&a->md, &b->md));
+}
+
+/* Find or add the entry, and have *out filled in when its data exist. */
+static hs_status hs_od_want_weight(hs_weight_cache *cache, const hs_od_weight *like,
+                                   const float **out, hs_error *err) {
+    hs_od_weight *entry = NULL;
+    for (int i = 0; i < cache->count && !entry; i++)
+        if (hs_od_same_weight(cache->entries[i], like))
+            entry = cache->entries[i];
+    if (!entry) {
+        if (cache->count == cache->capacity) {
+            int capacity = cache->capacity ? 2 * cache->capacity : 256;
+            void *grown = realloc(cache->entries, (size_t)capacity * sizeof *cache->entries);
+            if (!grown)
+                return hs_fail_memory(err, (size_t)capacity * sizeof *cache->entries);
+            cache->entries = grown;
+            cache->capacity = capacity;
+        }
+        entry = hs_arena_alloc(&cache->arena, 1, sizeof *entry);
+        if (!entry)
+            return hs_fail_memory(err, sizeof *entry);
+        *entry = *like;
+        cache->entries[cache->count++] = entry;
+    }
+    if (entry->data) {
+        *out = entry->data;
+        return HS_OK;
+    }
+    hs_od_want *want = hs_arena_alloc(&cache->arena, 1, sizeof *want);
+    if (!want)
+        return hs_fail_memory(err, sizeof *want);
+    *want = (hs_od_want){out, entry->wants};
+    entry->wants = want;
+    return HS_OK;
+}
+
+hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **out) {
+    const hs_node *node = hs_od_node(p, weight);
+    hs_od_weight like = {.tensor = node->weight, .plain = true};
+    like.floats = hs_shape_count(&node->shape);
+    return hs_od_want_weight(p->exec->cache, &like, out, p->err);
+}
+
+hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
+                            const dnnl_memory_desc_t *md, const float **out) {
+    const hs_node *node = hs_od_node(p, weight);
+    hs_od_weight like = {.tensor = node->weight, .first = first, .channels = channels, .md = *md};
+    memcpy(like.dim, node->shape.dim, sizeof like.dim);
+    like.floats = (int64_t)(dnnl_memory_desc_get_size(md) / sizeof(float));
+    return hs_od_want_weight(p->exec->cache, &like, out, p->err);
+}
+
+/* ---------------------------------------------------------- conversion -- */
+
+typedef struct hs_od_conversion {
+    hs_weight_cache *cache;
+    dnnl_engine_t engine;
+    dnnl_stream_t *streams;
+    hs_od_weight **todo;
+    int count;
+    atomic_int failed; /* 1 + index in todo of the first failure seen */
+    hs_error *errors;  /* [team] */
+} hs_od_conversion;
+
+/* Clean pages of a mapped file can be read again; see hs_tensor.mapped. */
+static void hs_od_let_go(const hs_tensor *tensor) {
+    if (!tensor->mapped)
+        return;
+    uintptr_t page = 4096;
+    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)tensor->data + (uintptr_t)hs_tensor_bytes(tensor)) / page * page;
+    if (end > begin)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+/* Reorder plain o,i,kh,kw floats (a slice of i) to entry->md. */
+static hs_status hs_od_reorder(hs_od_conversion *c, int rank, hs_od_weight *w, const float *plain,
+                               hs_error *err) {
+    hs_status status = HS_OK;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_memory_t from = NULL, to = NULL;
+    dnnl_memory_desc_t plain_md;
+    int64_t kernel = w->dim[2] * w->dim[3];
+    dnnl_dims_t dims = {w->dim[0], w->channels, w->dim[2], w->dim[3]};
+    dnnl_dims_t strides = {w->dim[1] * kernel, kernel, w->dim[3], 1};
+    HS_DNNL(dnnl_memory_desc_init_by_strides(&plain_md, 4, dims, dnnl_f32, strides), "weights");
+    HS_DNNL(dnnl_reorder_primitive_desc_create(&pd, &plain_md, c->engine, &w->md, c->engine, NULL),
+            "weights");
+    HS_DNNL(dnnl_primitive_create(&primitive, pd), "weights");
+    HS_DNNL(dnnl_memory_create(&from, &plain_md, c->engine, (void *)(plain + w->first * kernel)),
+            "weights");
+    HS_DNNL(dnnl_memory_create(&to, &w->md, c->engine, w->data), "weights");
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    HS_DNNL(dnnl_primitive_execute(primitive, c->streams[rank], 2, args), "weights");
+cleanup:
+    dnnl_memory_destroy(to);
+    dnnl_memory_destroy(from);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(pd);
+    return status;
+}
+
+static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *w, hs_error *err) {
+    const hs_tensor *tensor = w->tensor;
+    int64_t count = hs_tensor_count(tensor);
+    float *widened = NULL;
+    const float *plain = tensor->data;
+    if (tensor->dtype != HS_F32 || (uintptr_t)tensor->data % sizeof(float)) {
+        float *room = w->plain ? w->data : (widened = hs_alloc_aligned((size_t)count, 4));
+        if (!room)
+            return hs_fail_memory(err, (size_t)count * 4);
+        hs_status status = hs_tensor_to_f32(tensor, 0, count, room, err);
+        if (status != HS_OK) {
+            free(widened);
+            return status;
+        }
+        plain = room;
+    }
+    hs_status status = HS_OK;
+    int64_t bad = hs_tensor_first_bad(plain, count);
+    if (bad >= 0)
+        status =
+            hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
+                    tensor->name, (long long)bad, (double)plain[bad]);
+    else if (!w->plain)
+        status = hs_od_reorder(c, rank, w, plain, err);
+    else if (plain != w->data)
+        memcpy(w->data, plain, (size_t)count * 4);
+    free(widened);
+    hs_od_let_go(tensor);
+    return status;
+}
+
+static void hs_od_convert_team(void *ctx, hs_team *team, int rank) {
+    hs_od_conversion *c = ctx;
+    for (int i; (i = hs_team_next(team, c->count)) >= 0;)
+        if (hs_od_convert_one(c, rank, c->todo[i], &c->errors[rank]) != HS_OK)
+            atomic_store(&c->failed, rank + 1);
+}
+
+/* Zeroed memory in huge pages where the kernel grants them: fresh small pages
+ * cost more than the conversion. */
+static hs_status hs_od_new_block(hs_weight_cache *cache, size_t bytes, void **out, hs_error *err) {
+    hs_od_block *block = hs_calloc(1, sizeof *block);
+    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!block || data == MAP_FAILED) {
+        free(block);
+        return hs_fail_memory(err, bytes);
+    }
+    madvise(data, bytes, MADV_HUGEPAGE);
+    *block = (hs_od_block){cache->blocks, data, bytes};
+    cache->blocks = block;
+    *out = data;
+    return HS_OK;
+}
+
+static hs_status hs_od_convert_all(hs_exec *exec, hs_od_conversion *c, hs_error *err) {
+    hs_weight_cache *cache = exec->cache;
+    size_t bytes = 0;
+    for (int i = 0; i < cache->count; i++)
+        if (!cache->entries[i]->data) {
+            c->todo[c->count++] = cache->entries[i];
+            bytes += ((size_t)cache->entries[i]->floats * 4 + HS_ALIGN - 1) / HS_ALIGN * HS_ALIGN;
+        }
+    if (!c->count)
+        return HS_OK;
+    void *data = NULL;
+    HS_TRY(hs_od_new_block(cache, bytes, &data, err));
+    cache->bytes += (int64_t)bytes;
+    uint8_t *next = data;
+    for (int i = 0; i < c->count; i++) {
+        c->todo[i]->data = (float *)next;
+        next += ((size_t)c->todo[i]->floats * 4 + HS_ALIGN - 1) / HS_ALIGN * HS_ALIGN;
+    }
+    hs_team_run(exec->threads, hs_od_convert_team, c);
+    int failed = atomic_load(&c->failed);
+    if (failed) {
+        if (err)
+            *err = c->errors[failed - 1];
+        return c->errors[failed - 1].code;
+    }
+    for (int i = 0; i < c->count; i++)
+        for (hs_od_want *want = c->todo[i]->wants; want; want = want->next)
+            *want->out = c->todo[i]->data;
+    return HS_OK;
+}
+
+hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err) {
+    hs_od_conversion c = {exec->cache, exec->engine, exec->streams, NULL, 0, 0, NULL};
+    c.todo = hs_calloc((size_t)exec->cache->count, sizeof *c.todo);
+    c.errors = hs_calloc((size_t)exec->threads, sizeof *c.errors);
+    hs_status status = c.todo && c.errors
+                           ? hs_od_convert_all(exec, &c, err)
+                           : hs_fail_memory(err, (size_t)exec->threads * sizeof *c.errors);
+    free(c.errors);
+    free(c.todo);
+    return status;
+}

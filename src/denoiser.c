@@ -1,0 +1,399 @@
+/*
+ * See denoiser.h. Plans are made once per batch size and kept, the least
+ * recently used one giving way; each owns its graph, which it refers to.
+ */
+#include "denoiser.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "backends/backend.h"
+#include "diffusion/schedule.h" /* alphas_cumprod, for v and sample predictions */
+
+#define HS_PLANS 4        /* kept at once */
+#define HS_RING 256       /* calls that the median pass time looks back on */
+#define HS_MAX_BATCH 16   /* beyond this, feature maps only leave the caches */
+#define HS_BATCH_MACS 2e9 /* work in one call that hides what a call costs */
+
+/* A plan for a batch of n, with the buffers that its inputs and outputs bind. */
+typedef struct hs_batch_plan {
+    int n; /* 0: empty slot */
+    uint64_t last_used;
+    hs_unet_graph unet;
+    hs_exec *exec;
+    int64_t activations, weights; /* bytes; weights are shared if there is a cache */
+    float *t;                     /* [n] */
+    float *no_delta_h;            /* [n,c,h,w] zeros */
+    float *out, *h; /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
+} hs_batch_plan;
+
+struct hs_denoiser {
+    hs_model *model;
+    const hs_backend *backend;
+    hs_denoiser_options options;
+    size_t image_size, h_size;
+    hs_schedule schedule;   /* alphas_cumprod NULL for epsilon models */
+    hs_weight_cache *cache; /* converted weights that all plans share, or NULL */
+    hs_batch_plan plans[HS_PLANS];
+    uint64_t clock;
+    int too_large; /* smallest batch that max_mem was too small for, 0: none */
+    int64_t passes, calls;
+    float seconds[HS_RING]; /* per batch item, of the latest calls */
+};
+
+hs_denoiser_options hs_denoiser_options_default(void) {
+    return (hs_denoiser_options){.backend = HS_BACKEND_ONEDNN, .h_space = HS_H_AFTER};
+}
+
+static hs_status hs_check_denoiser_options(const hs_denoiser_options *options, hs_error *err) {
+    if (options->backend != HS_BACKEND_ONEDNN && options->backend != HS_BACKEND_REF)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: back end %d, expected onednn or ref",
+                       (int)options->backend);
+    if (options->h_space < HS_H_BEFORE || options->h_space > HS_H_AFTER)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "denoiser: h_space %d, expected before, middle or after",
+                       (int)options->h_space);
+    if (options->threads < 0 || options->threads > 4096)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: threads %d, expected 0 ... 4096",
+                       options->threads);
+    if (options->max_mem < 0)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: max_mem %lld, expected 0 or more",
+                       (long long)options->max_mem);
+    return HS_OK;
+}
+
+static size_t hs_volume(const int shape[3]) {
+    return (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
+}
+
+hs_status hs_denoiser_create(hs_model *model, const hs_denoiser_options *options, hs_denoiser **out,
+                             hs_error *err) {
+    hs_denoiser_options defaults = hs_denoiser_options_default();
+    if (!options)
+        options = &defaults;
+    HS_TRY(hs_check_denoiser_options(options, err));
+    hs_denoiser *denoiser = hs_calloc(1, sizeof *denoiser);
+    if (!denoiser)
+        return hs_fail_memory(err, sizeof *denoiser);
+    denoiser->model = model;
+    denoiser->options = *options;
+    denoiser->backend = options->backend == HS_BACKEND_REF ? &hs_backend_ref : &hs_backend_onednn;
+    denoiser->image_size = hs_volume(model->image);
+    denoiser->h_size = hs_volume(model->h[options->h_space]);
+    hs_status status = HS_OK;
+    if (denoiser->backend->cache_new) {
+        denoiser->cache = denoiser->backend->cache_new();
+        if (!denoiser->cache)
+            HS_CHECK(hs_fail(err, HS_ERROR_MEMORY, "out of memory: weight cache"));
+    }
+    if (model->schedule.prediction != HS_PREDICT_EPSILON)
+        HS_CHECK(hs_schedule_create(&model->schedule, &denoiser->schedule, err));
+    *out = denoiser;
+    return HS_OK;
+cleanup:
+    hs_denoiser_free(denoiser);
+    return status;
+}
+
+static void hs_batch_plan_free(const hs_backend *backend, hs_batch_plan *plan) {
+    if (plan->exec)
+        backend->free(plan->exec);
+    hs_graph_free(plan->unet.graph);
+    free(plan->t);
+    free(plan->no_delta_h);
+    free(plan->out);
+    free(plan->h);
+    *plan = (hs_batch_plan){0};
+}
+
+void hs_denoiser_free(hs_denoiser *denoiser) {
+    if (!denoiser)
+        return;
+    for (int i = 0; i < HS_PLANS; i++)
+        hs_batch_plan_free(denoiser->backend, &denoiser->plans[i]);
+    if (denoiser->cache)
+        denoiser->backend->cache_free(denoiser->cache);
+    hs_schedule_free(&denoiser->schedule);
+    free(denoiser);
+}
+
+const hs_model *hs_denoiser_model(const hs_denoiser *denoiser) {
+    return denoiser->model;
+}
+
+hs_h_space hs_denoiser_h_space(const hs_denoiser *denoiser) {
+    return denoiser->options.h_space;
+}
+
+size_t hs_denoiser_image_size(const hs_denoiser *denoiser) {
+    return denoiser->image_size;
+}
+
+size_t hs_denoiser_h_size(const hs_denoiser *denoiser) {
+    return denoiser->h_size;
+}
+
+hs_status hs_denoiser_fingerprint(const hs_denoiser *denoiser, char out[33], hs_error *err) {
+    return hs_model_fingerprint(denoiser->model, out, err);
+}
+
+/* ------------------------------------------------------------- plans -- */
+
+static hs_status hs_batch_plan_buffers(const hs_denoiser *denoiser, hs_batch_plan *plan,
+                                       hs_error *err) {
+    int64_t image, h;
+    if (!hs_mul_i64(plan->n, (int64_t)denoiser->image_size, &image) ||
+        !hs_mul_i64(plan->n, (int64_t)denoiser->h_size, &h) || image > INT64_MAX / 64 ||
+        h > INT64_MAX / 64)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: a batch of %d is too large", plan->n);
+    plan->t = hs_alloc_aligned((size_t)plan->n, sizeof(float));
+    plan->no_delta_h = hs_calloc((size_t)h, sizeof(float));
+    plan->out = hs_alloc_aligned((size_t)image, sizeof(float));
+    plan->h = hs_alloc_aligned((size_t)h, sizeof(float));
+    plan->activations = (int64_t)sizeof(float) * (plan->n + image + 2 * h);
+    if (!plan->t || !plan->no_delta_h || !plan->out || !plan->h)
+        return hs_fail_memory(err, (size_t)plan->activations);
+    return HS_OK;
+}
+
+static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch_plan *out,
+                                    hs_error *err) {
+    hs_batch_plan plan = {.n = n};
+    const hs_backend *backend = denoiser->backend;
+    hs_status status;
+    HS_CHECK(hs_batch_plan_buffers(denoiser, &plan, err));
+    HS_CHECK(hs_model_build(denoiser->model, n, denoiser->options.h_space, &plan.unet, err));
+    hs_value outputs[] = {plan.unet.out, plan.unet.h};
+    hs_plan_options options = {.threads = denoiser->options.threads,
+                               .outputs = outputs,
+                               .output_count = 2,
+                               .cache = denoiser->cache};
+    HS_CHECK(backend->plan(plan.unet.graph, &options, &plan.exec, err));
+    int64_t activations = 0;
+    backend->bytes(plan.exec, &activations, &plan.weights);
+    plan.activations += activations;
+    *out = plan;
+    return HS_OK;
+cleanup:
+    hs_batch_plan_free(backend, &plan);
+    return status;
+}
+
+static hs_batch_plan *hs_find_plan(hs_denoiser *denoiser, int n) {
+    for (int i = 0; i < HS_PLANS; i++)
+        if (denoiser->plans[i].n == n)
+            return &denoiser->plans[i];
+    return NULL;
+}
+
+/* The slot to fill next: an empty one, or the least recently used. */
+static hs_batch_plan *hs_oldest_plan(hs_denoiser *denoiser) {
+    hs_batch_plan *oldest = &denoiser->plans[0];
+    for (int i = 1; i < HS_PLANS; i++)
+        if (denoiser->plans[i].last_used < oldest->last_used)
+            oldest = &denoiser->plans[i];
+    return oldest;
+}
+
+/* Bytes of a new plan and those that are kept: with a cache all hold the same
+ * weights, or fewer. `oldest` gets the least recently used of the kept. */
+static int64_t hs_sum_bytes(hs_denoiser *denoiser, const hs_batch_plan *made,
+                            hs_batch_plan **oldest) {
+    int64_t activations = made->activations, weights = made->weights;
+    *oldest = NULL;
+    for (int i = 0; i < HS_PLANS; i++) {
+        hs_batch_plan *plan = &denoiser->plans[i];
+        if (!plan->n)
+            continue;
+        activations += plan->activations;
+        if (!denoiser->cache)
+            weights += plan->weights;
+        else if (weights < plan->weights)
+            weights = plan->weights;
+        if (!*oldest || plan->last_used < (*oldest)->last_used)
+            *oldest = plan;
+    }
+    return activations + weights;
+}
+
+/* Kept plans give way, oldest first, until the new one fits beside them. */
+static void hs_make_room(hs_denoiser *denoiser, const hs_batch_plan *made) {
+    hs_batch_plan *oldest;
+    while (hs_sum_bytes(denoiser, made, &oldest) > denoiser->options.max_mem && oldest)
+        hs_batch_plan_free(denoiser->backend, oldest);
+}
+
+/* The plan for a batch of n, made now if it is not kept. It is valid until
+ * the next call. `needed`, if not NULL, gets its bytes even when it is refused. */
+static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, int64_t *needed,
+                             hs_error *err) {
+    if (n < 1)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: a batch of %d, expected 1 or more", n);
+    hs_batch_plan *plan = hs_find_plan(denoiser, n);
+    if (!plan) {
+        hs_batch_plan made;
+        HS_TRY(hs_batch_plan_make(denoiser, n, &made, err));
+        int64_t bytes = made.activations + made.weights, max_mem = denoiser->options.max_mem;
+        if (needed)
+            *needed = bytes;
+        if (max_mem && bytes > max_mem) {
+            hs_batch_plan_free(denoiser->backend, &made);
+            return hs_fail(err, HS_ERROR_MEMORY,
+                           "denoiser: a batch of %d needs %.1f MiB, the memory budget is %.1f MiB",
+                           n, (double)bytes / 0x1p20, (double)max_mem / 0x1p20);
+        }
+        if (max_mem)
+            hs_make_room(denoiser, &made);
+        plan = hs_oldest_plan(denoiser);
+        hs_batch_plan_free(denoiser->backend, plan);
+        *plan = made;
+    }
+    if (needed)
+        *needed = plan->activations + plan->weights;
+    plan->last_used = ++denoiser->clock;
+    *out = plan;
+    return HS_OK;
+}
+
+hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err) {
+    hs_batch_plan *plan;
+    int64_t needed = 0;
+    hs_status status = hs_get_plan(denoiser, n, &plan, &needed, err);
+    if (status == HS_OK || (status == HS_ERROR_MEMORY && needed)) {
+        *bytes = needed;
+        return HS_OK;
+    }
+    return status;
+}
+
+/*
+ * By the work in a pass alone, so that the answer is the same every time: as
+ * many samples as make HS_BATCH_MACS, cut into batches of nearly equal size so
+ * that few plans are made, and halved while the plan exceeds max_mem.
+ */
+int hs_denoiser_batch(hs_denoiser *denoiser, int n) {
+    double macs = denoiser->model->macs > 0 ? (double)denoiser->model->macs : 1;
+    int limit = (int)fmin(fmax(HS_BATCH_MACS / macs, 1), HS_MAX_BATCH);
+    if (n < 1)
+        return 1;
+    int batches = (n - 1) / limit + 1;
+    int batch = (n - 1) / batches + 1;
+    while (denoiser->options.max_mem && batch > 1) {
+        hs_batch_plan *plan;
+        bool refused = denoiser->too_large && batch >= denoiser->too_large;
+        if (!refused && hs_get_plan(denoiser, batch, &plan, NULL, NULL) == HS_OK)
+            break;
+        denoiser->too_large = refused ? denoiser->too_large : batch;
+        batch /= 2;
+    }
+    return batch;
+}
+
+/* -------------------------------------------------------------- passes -- */
+
+static hs_status hs_check_pass(const hs_denoiser *denoiser, int n, const int *t, hs_error *err) {
+    int N = denoiser->model->schedule.num_train_timesteps;
+    for (int i = 0; i < n; i++)
+        if (t[i] < 0 || t[i] >= N)
+            return hs_fail(err, HS_ERROR_ARGUMENT,
+                           "denoiser: timestep %d of item %d is outside 0 ... %d", t[i], i, N - 1);
+    return HS_OK;
+}
+
+static bool hs_all_finite(const float *x, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_plan *plan,
+                                 const float *x, const int *t, const float *delta_h,
+                                 hs_error *err) {
+    size_t size = denoiser->image_size, h_size = denoiser->h_size;
+    for (int i = 0; i < plan->n; i++) {
+        if (hs_all_finite(plan->out + (size_t)i * size, size))
+            continue;
+        const char *cause = "the weights or the computation";
+        if (!hs_all_finite(x + (size_t)i * size, size))
+            cause = "the input image, which is not finite either";
+        else if (delta_h && !hs_all_finite(delta_h + (size_t)i * h_size, h_size))
+            cause = "delta_h, which is not finite either";
+        return hs_fail(err, HS_ERROR_NUMERIC,
+                       "%s: NaN or infinity in the U-Net's output (item %d, timestep %d), from %s",
+                       denoiser->model->name, i, t[i], cause);
+    }
+    return HS_OK;
+}
+
+/* eps of one sample from the network's own prediction `out`. */
+static void hs_to_eps(const hs_denoiser *denoiser, int t, const float *x, const float *out,
+                      float *eps) {
+    size_t size = denoiser->image_size;
+    hs_prediction prediction = denoiser->model->schedule.prediction;
+    if (prediction == HS_PREDICT_EPSILON) {
+        memcpy(eps, out, size * sizeof *eps);
+        return;
+    }
+    double a = denoiser->schedule.alphas_cumprod[t];
+    double sqrt_a = sqrt(a), sqrt_one_minus_a = sqrt(1 - a);
+    if (prediction == HS_PREDICT_V) {
+        for (size_t i = 0; i < size; i++)
+            eps[i] = (float)(sqrt_a * (double)out[i] + sqrt_one_minus_a * (double)x[i]);
+        return;
+    }
+    for (size_t i = 0; i < size; i++)
+        eps[i] = (float)(((double)x[i] - sqrt_a * (double)out[i]) / sqrt_one_minus_a);
+}
+
+static double hs_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
+                          const float *delta_h, float *eps, float *h, hs_error *err) {
+    hs_batch_plan *plan;
+    HS_TRY(hs_check_pass(denoiser, n, t, err));
+    HS_TRY(hs_get_plan(denoiser, n, &plan, NULL, err));
+    double start = hs_now();
+    for (int i = 0; i < n; i++)
+        plan->t[i] = (float)t[i];
+    /* The back end only reads what inputs are bound to. */
+    hs_binding inputs[] = {
+        {.value = plan->unet.x, .f32 = (float *)x},
+        {.value = plan->unet.t, .f32 = plan->t},
+        {.value = plan->unet.delta_h, .f32 = delta_h ? (float *)delta_h : plan->no_delta_h}};
+    hs_binding outputs[] = {{.value = plan->unet.out, .f32 = plan->out},
+                            {.value = plan->unet.h, .f32 = plan->h}};
+    HS_TRY(denoiser->backend->execute(plan->exec, inputs, 3, outputs, h ? 2 : 1, err));
+    denoiser->passes += n;
+    denoiser->seconds[denoiser->calls++ % HS_RING] = (float)((hs_now() - start) / n);
+    HS_TRY(hs_check_output(denoiser, plan, x, t, delta_h, err));
+    size_t size = denoiser->image_size;
+    for (int i = 0; i < n; i++)
+        hs_to_eps(denoiser, t[i], x + (size_t)i * size, plan->out + (size_t)i * size,
+                  eps + (size_t)i * size);
+    if (h)
+        memcpy(h, plan->h, (size_t)n * denoiser->h_size * sizeof *h);
+    return HS_OK;
+}
+
+static int hs_compare_floats(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats) {
+    float seconds[HS_RING];
+    size_t count = denoiser->calls < HS_RING ? (size_t)denoiser->calls : HS_RING;
+    memcpy(seconds, denoiser->seconds, count * sizeof *seconds);
+    qsort(seconds, count, sizeof *seconds, hs_compare_floats);
+    double median = 0;
+    if (count)
+        median = 0.5 * ((double)seconds[(count - 1) / 2] + (double)seconds[count / 2]);
+    *stats = (hs_pass_stats){.passes = denoiser->passes, .seconds_per_pass = median};
+}
