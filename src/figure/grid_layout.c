@@ -109,8 +109,8 @@ static void hs_grid_layout_left(const hs_grid *grid, double size, int margin, hs
     for (int g = 0; g < grid->group_count; g++)
         shortest =
             fmin(shortest, grid->group_rows[g] * (double)(out->cell_h + out->gap) - out->gap);
-    out->group_size =
-        hs_text_fit(grid->group_labels, grid->group_count, size, 9, shortest, HS_GRID_GROUP_LINES);
+    out->group_size = hs_text_fit(grid->group_labels, grid->group_count, size, round(0.75 * size),
+                                  shortest, HS_GRID_GROUP_LINES);
     double group = hs_grid_labels_extent(grid->group_labels, grid->group_count, out->group_size,
                                          shortest, HS_GRID_GROUP_LINES, true);
     if (group > 0) {
@@ -120,7 +120,8 @@ static void hs_grid_layout_left(const hs_grid *grid, double size, int margin, hs
     }
     out->row_width = fmax(14 * size, 2.0 * out->cell_w);
     int lines = (int)hs_clamp(out->cell_h / (HS_TEXT_LEADING * size), 1, HS_GRID_ROW_LINES);
-    out->row_size = hs_text_fit(grid->row_labels, grid->rows, size, 9, out->row_width, lines);
+    out->row_size =
+        hs_text_fit(grid->row_labels, grid->rows, size, round(0.75 * size), out->row_width, lines);
     double rows = hs_grid_labels_extent(grid->row_labels, grid->rows, out->row_size, out->row_width,
                                         HS_GRID_ROW_LINES, false);
     out->label_x = x + rows;
@@ -138,8 +139,8 @@ static double hs_grid_layout_top(const hs_grid *grid, double size, int margin, d
         y += out->title.height + 0.55 * size;
     }
     out->column_width = out->cell_w + 0.5 * out->gap;
-    out->column_size = hs_text_fit(grid->column_labels, grid->columns, size, 8, out->column_width,
-                                   HS_GRID_COLUMN_LINES);
+    out->column_size = hs_text_fit(grid->column_labels, grid->columns, size, round(0.75 * size),
+                                   out->column_width, HS_GRID_COLUMN_LINES);
     double columns = hs_grid_labels_extent(grid->column_labels, grid->columns, out->column_size,
                                            out->column_width, HS_GRID_COLUMN_LINES, true);
     if (columns > 0) {
@@ -147,6 +148,14 @@ static double hs_grid_layout_top(const hs_grid *grid, double size, int margin, d
         y = out->column_y + 0.2 * size;
     }
     return y;
+}
+
+/* Move everything but the title to the right: a wide title stays centred. */
+static void hs_grid_layout_shift(hs_grid_layout *layout, int shift) {
+    layout->x0 += shift;
+    layout->label_x += shift;
+    layout->group_x += shift;
+    layout->bar_x += shift;
 }
 
 hs_status hs_grid_layout_make(const hs_grid *grid, const char *path, hs_image_kind kind,
@@ -175,8 +184,10 @@ hs_status hs_grid_layout_make(const hs_grid *grid, const char *path, hs_image_ki
     double middle = layout.x0 + 0.5 * cells_w, half = 0.5 * layout.title.width;
     if (middle + half > width - margin) /* lean on the right margin, then widen */
         middle = fmax(width - margin - half, margin + half);
+    double wider = fmax(0, ceil(middle + half + margin - width));
+    hs_grid_layout_shift(&layout, (int)(0.5 * wider));
     layout.title_x = middle;
-    width = fmax(width, ceil(middle + half + margin));
+    width += wider;
     int group_gap = (int)round(1.1 * size);
     double height = top + (double)grid->rows * (layout.cell_h + layout.gap) - layout.gap +
                     (grid->group_count > 1 ? (grid->group_count - 1) * (double)group_gap : 0) +

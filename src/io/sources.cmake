@@ -10,7 +10,8 @@ list(APPEND IO
   io/directions.c
   io/direction_file.c
   io/latent_file.c
-  io/recipe.c
+  io/recipe.c)
+list(APPEND IO # foreign formats
   io/pickle.c
   io/pickle_torch.c
   io/torch.c
