@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     volatile size_t sink = 0;
     if (hs_pickle_read("fuzz", data, size, &pickle, &err) == HS_OK) {
         sink += hs_touch(pickle.root, 0);
+        (void)sink;
         hs_pickle_get(pickle.root, "state_dict");
         hs_pickle_free(&pickle);
     }
