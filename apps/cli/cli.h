@@ -177,6 +177,9 @@ typedef struct cli_images {
     char **row_labels;    /* [rows] or NULL */
     char **column_labels; /* [columns] or NULL */
     char **item_names;    /* [count]: for file names in a folder */
+    int group_count;      /* groups of rows, as in hs_grid */
+    const int *group_rows;
+    const char *const *group_labels;
 } cli_images;
 hs_status cli_save_images(const cli_images *images, cli_output_kind kind, const char *path,
                           hs_error *err);
