@@ -53,7 +53,8 @@ void cli_format_seconds(double seconds, char text[32]);
 
 /* The common options. A command's own struct begins with this one. */
 typedef struct cli_options {
-    const char *command; /* "sample": set by cli_parse_command */
+    const char *command;     /* "sample"; set by cli_parse_command, as is argp */
+    const struct argp *argp; /* the command's, whose children get the options */
 
     const char *model; /* NULL: the embedded one */
     hs_h_space h_space;

@@ -19,9 +19,22 @@ static void test_seeds(void **state) {
                 {"5-5", 1, 5, 5},
                 {"9223372036854775807", 1, INT64_MAX, INT64_MAX},
                 {"9223372036854775806-9223372036854775807", 2, INT64_MAX - 1, INT64_MAX}};
-    static const char *const bad[] = {"",     "a",     "1,",  ",1", "1,,2", "-1",
-                                      "3-1",  "1-",    "1-2-3", "1 2", " 1",  "0-999999999",
-                                      "1e3",  "0x10",  "1.5", "99999999999999999999",
+    static const char *const bad[] = {"",
+                                      "a",
+                                      "1,",
+                                      ",1",
+                                      "1,,2",
+                                      "-1",
+                                      "3-1",
+                                      "1-",
+                                      "1-2-3",
+                                      "1 2",
+                                      " 1",
+                                      "0-999999999",
+                                      "1e3",
+                                      "0x10",
+                                      "1.5",
+                                      "99999999999999999999",
                                       "0-99999999999999999999"};
     char why[CLI_WHY];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -63,13 +76,13 @@ static void test_numbers(void **state) {
     double number;
     assert_true(cli_parse_int("50", 1, 1000, &integer, why));
     assert_int_equal(integer, 50);
-    static const char *const bad_integers[] = {"0", "1001", "-1", "5x", "", "1e2", " 5", "5 ",
-                                               "1000000000", "99999999999999999999"};
+    static const char *const bad_integers[] = {
+        "0", "1001", "-1", "5x", "", "1e2", " 5", "5 ", "1000000000", "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad_integers / sizeof *bad_integers; i++)
         assert_false(cli_parse_int(bad_integers[i], 1, 1000, &integer, why));
     assert_true(cli_parse_number("-1.5e-1", -1, 1, &number, why));
     assert_true(number == -0.15);
-    static const char *const bad_numbers[] = {"nan", "inf",  "-inf", "0x1p3", "1..2", "",
+    static const char *const bad_numbers[] = {"nan", "inf", "-inf", "0x1p3", "1..2", "",
                                               "1e",  "1,5", "2",    "1e999", " 1",   "--1"};
     for (size_t i = 0; i < sizeof bad_numbers / sizeof *bad_numbers; i++)
         assert_false(cli_parse_number(bad_numbers[i], -1, 1, &number, why));
@@ -103,9 +116,16 @@ static void test_sizes(void **state) {
     static const struct {
         const char *text;
         int64_t bytes;
-    } good[] = {{"1", 1},           {"100000", 100000}, {"2K", 2048},      {"1.5G", 3LL << 29},
-                {"800M", 800LL << 20}, {"2g", 2LL << 30},  {"2GiB", 2LL << 30}, {"2GB", 2LL << 30}};
-    static const char *const bad[] = {"0", "-1G", "G", "", "1X", "1GG", "1e30", "nan", "inf", "9e9T", "0.1"};
+    } good[] = {{"1", 1},
+                {"100000", 100000},
+                {"2K", 2048},
+                {"1.5G", 3LL << 29},
+                {"800M", 800LL << 20},
+                {"2g", 2LL << 30},
+                {"2GiB", 2LL << 30},
+                {"2GB", 2LL << 30}};
+    static const char *const bad[] = {"0",    "-1G", "G",   "",     "1X", "1GG",
+                                      "1e30", "nan", "inf", "9e9T", "0.1"};
     char why[CLI_WHY];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         int64_t bytes;
@@ -162,10 +182,24 @@ static void test_directions(void **state) {
     check_direction("x=1/a.safetensors", "x=1/a.safetensors", NULL, 1, 1, 1);
     check_direction("x=1.safetensors", "x=1.safetensors", NULL, 1, 1, 1);
     check_direction("c#/a.safetensors=2", "c#/a.safetensors", NULL, 1, 2, 2);
-    static const char *const bad[] = {"",         "#2",        "=3",        "a#",      "a#=3",
-                                      "a=",       "a=abc",     "a=nan",     "a=1e9",   "a=-3..3",
-                                      "a=-3..3:", "a=-3..3:1", "a=-3..3:0", "a=..3:7", "a=-3..:7",
-                                      "a=-3..3:1000000000",    "a=-1e9..1e9:3", "a=1...3:7"};
+    static const char *const bad[] = {"",
+                                      "#2",
+                                      "=3",
+                                      "a#",
+                                      "a#=3",
+                                      "a=",
+                                      "a=abc",
+                                      "a=nan",
+                                      "a=1e9",
+                                      "a=-3..3",
+                                      "a=-3..3:",
+                                      "a=-3..3:1",
+                                      "a=-3..3:0",
+                                      "a=..3:7",
+                                      "a=-3..:7",
+                                      "a=-3..3:1000000000",
+                                      "a=-1e9..1e9:3",
+                                      "a=1..3"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cli_direction_spec spec = {.count = -7};
         char why[CLI_WHY] = "";
