@@ -226,7 +226,8 @@ typedef struct hs_edit {
  *            strength as given; else per_item [n, edit_count] strengths
  *   x_0      [n,C,H,W]
  *   h        [n,T,c,h,w], or NULL
- * Works in batches of hs_denoiser_batch.
+ * Works in batches of hs_denoiser_batch; on failure or cancellation the items of
+ * the batches that were finished are there, the others untouched.
  */
 HS_API hs_status hs_sample(hs_sampler *sampler, int n, const int64_t *seeds,
                            const hs_latents *latents, const hs_edit *edits, int edit_count,
@@ -366,6 +367,30 @@ HS_API hs_status hs_recipe_save(const char *path, const hs_recipe *recipe, hs_er
 /* Free the result, and all that it points to, with hs_recipe_free. */
 HS_API hs_status hs_recipe_load(const char *path, hs_recipe **out, hs_error *err);
 HS_API void hs_recipe_free(hs_recipe *recipe); /* one from hs_recipe_load */
+/* ------------------------------------------------------------- tensors -- */
+
+/* Tensors of a .safetensors file, by name. */
+typedef struct hs_tensors hs_tensors;
+
+typedef struct hs_tensor_view {
+    const char *name;
+    int rank;       /* 0 ... 8 */
+    int64_t dim[8]; /* [rank] */
+    const float *data;
+} hs_tensor_view;
+
+HS_API hs_status hs_tensors_load(const char *path, hs_tensors **out, hs_error *err);
+HS_API void hs_tensors_free(hs_tensors *tensors);
+HS_API int hs_tensors_count(const hs_tensors *tensors);
+HS_API const char *hs_tensors_name(const hs_tensors *tensors, int index);
+/* The tensor `name`, widened to float32 (F16, BF16; F64 is rounded); the view
+ * belongs to the handle. HS_ERROR_MISMATCH where the file has no such tensor,
+ * HS_ERROR_UNSUPPORTED where its values are not of a floating type. */
+HS_API hs_status hs_tensors_get(hs_tensors *tensors, const char *name, hs_tensor_view *out,
+                                hs_error *err);
+/* Write `count` float32 tensors, whole or not at all. */
+HS_API hs_status hs_tensors_save(const char *path, const hs_tensor_view *views, int count,
+                                 hs_error *err);
 
 /* ------------------------------------------------------------- figures -- */
 
@@ -418,6 +443,52 @@ HS_API hs_status hs_pixels_save(const hs_pixels *pixels, const char *path, hs_er
  * malloc'ed, free() it.
  */
 HS_API hs_status hs_pixels_load(const char *path, hs_pixels *out, hs_error *err);
+
+typedef enum hs_heatmap {
+    HS_HEATMAP_SIGNED,  /* mean over channels: blue below 0, white, red above */
+    HS_HEATMAP_ABSOLUTE /* root mean square over channels: dark to light */
+} hs_heatmap;
+
+/*
+ * A map [C,H,W] of numbers (a singular vector u of the Jacobian, a difference
+ * of images) as colours [H,W,3]. The palette ends at +-limit (0: at the largest
+ * value); lightness is even in the value. `data` is malloc'ed, free() it.
+ */
+HS_API hs_status hs_heatmap_from_tensor(const float *x, int C, int H, int W, hs_heatmap kind,
+                                        double limit, hs_pixels *out, hs_error *err);
+
+/* One line of a plot. x NULL: 0, 1, 2, ... */
+typedef struct hs_series {
+    int count;
+    const double *x, *y; /* [count], finite */
+    const char *label;   /* in the legend; NULL: not named there */
+} hs_series;
+
+/* A line plot: explained variance by component, sigma by step. */
+typedef struct hs_plot {
+    const char *title, *x_label, *y_label; /* may be NULL */
+    const hs_series *series;
+    int series_count;
+    bool log_y;     /* needs positive y */
+    bool from_zero; /* the y axis includes 0 */
+} hs_plot;
+
+HS_API hs_status hs_plot_save(const hs_plot *plot, const char *path, hs_error *err);
+
+/* Numbers in coloured cells, such as an effect matrix: direction by attribute. */
+typedef struct hs_matrix {
+    int rows, columns;
+    const double *values;     /* [rows, columns], finite */
+    const double *deviations; /* [rows, columns] shown as "+-", or NULL */
+    const char *title;
+    const char *row_title, *column_title;                 /* what rows and columns are */
+    const char *const *row_labels, *const *column_labels; /* [rows], [columns] or NULL */
+    double limit;  /* value of the strongest colour; 0: the largest |value| */
+    int decimals;  /* 0: 2 */
+    bool absolute; /* colours by |value|, from 0 on */
+} hs_matrix;
+
+HS_API hs_status hs_matrix_save(const hs_matrix *matrix, const char *path, hs_error *err);
 
 /* ------------------------------------------------------------- threads -- */
 

@@ -135,6 +135,10 @@ size_t hs_denoiser_h_size(const hs_denoiser *denoiser) {
     return denoiser->h_size;
 }
 
+int hs_denoiser_threads(const hs_denoiser *denoiser) {
+    return denoiser->options.threads;
+}
+
 hs_status hs_denoiser_fingerprint(const hs_denoiser *denoiser, char out[33], hs_error *err) {
     return hs_model_fingerprint(denoiser->model, out, err);
 }

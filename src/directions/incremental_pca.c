@@ -9,23 +9,22 @@
 #include "base/threads.h"
 #include "directions/gram_pca.h"
 
-hs_status hs_incremental_pca_create(int k, int64_t d, hs_incremental_pca *out, hs_error *err) {
-    hs_incremental_pca pca = {.k = k, .d = d};
-    int64_t count;
-    if (hs_mul_i64(k, d, &count))
-        pca.components = hs_calloc((size_t)count, sizeof(float));
+hs_status hs_incremental_pca_create(int k, int64_t d, float *components, int64_t stride,
+                                    hs_incremental_pca *out, hs_error *err) {
+    hs_incremental_pca pca = {.k = k, .d = d, .components = components, .stride = stride};
     pca.s = hs_calloc((size_t)k, sizeof(double));
     pca.mean = hs_calloc((size_t)d, sizeof(double));
-    if (!pca.components || !pca.s || !pca.mean) {
+    if (!pca.s || !pca.mean) {
         hs_incremental_pca_free(&pca);
-        return hs_fail_memory(err, (size_t)k * (size_t)d * sizeof(float));
+        return hs_fail_memory(err, ((size_t)k + (size_t)d) * sizeof(double));
     }
+    for (int64_t j = 0; j < k; j++)
+        memset(components + j * stride, 0, (size_t)d * sizeof(float));
     *out = pca;
     return HS_OK;
 }
 
 void hs_incremental_pca_free(hs_incremental_pca *pca) {
-    free(pca->components);
     free(pca->s);
     free(pca->mean);
     *pca = (hs_incremental_pca){0};
@@ -44,7 +43,7 @@ static void hs_stack_fill(const hs_gram_rows *rows, int64_t first, int64_t count
     const hs_stack *stack = rows->ctx;
     const hs_incremental_pca *pca = stack->pca;
     for (int64_t j = 0; j < pca->rank; j++, block += count) {
-        const float *component = pca->components + j * pca->d + first;
+        const float *component = pca->components + j * pca->stride + first;
         for (int64_t c = 0; c < count; c++)
             block[c] = pca->s[j] * (double)component[c];
     }
@@ -73,13 +72,13 @@ static hs_status hs_stack_decompose(hs_incremental_pca *pca, const hs_gram_rows 
     hs_gram_eigen eigen = {0};
     int m = rows->n;
     HS_TRY(hs_gram_decompose(m, pca->k < m ? pca->k : m, gram, &eigen, err));
-    hs_status status = hs_gram_components(&eigen, rows, pca->components, pca->d, err);
+    hs_status status = hs_gram_components(&eigen, rows, pca->components, pca->stride, err);
     if (status == HS_OK) {
         for (int64_t j = 0; scores && j < pca->k; j++)
             for (int64_t i = 0; i < b; i++)
                 scores[j * b + i] = j < eigen.k ? eigen.scores[j * m + pca->rank + i] : 0;
         for (int64_t j = eigen.k; j < pca->rank; j++)
-            memset(pca->components + j * pca->d, 0, (size_t)pca->d * sizeof(float));
+            memset(pca->components + j * pca->stride, 0, (size_t)pca->d * sizeof(float));
         memset(pca->s, 0, (size_t)pca->k * sizeof(double));
         memcpy(pca->s, eigen.s, (size_t)eigen.k * sizeof(double));
         pca->rank = eigen.k;

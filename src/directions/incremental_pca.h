@@ -23,13 +23,17 @@ typedef struct hs_incremental_pca {
     int64_t d;
     int64_t count;     /* samples so far */
     int64_t rank;      /* components so far, at most k */
-    float *components; /* [k,d] unit rows; rows from `rank` on are zero */
-    double *s;         /* [k] singular values, largest first */
-    double *mean;      /* [d] */
-    double total;      /* sum of squared distances from the mean: of all s^2 */
+    float *components; /* [k,d] unit rows, `stride` floats apart; rows from `rank` on are
+                          zero. The caller's: k*d floats are the bulk of it all */
+    int64_t stride;
+    double *s;    /* [k] singular values, largest first */
+    double *mean; /* [d] */
+    double total; /* sum of squared distances from the mean: of all s^2 */
 } hs_incremental_pca;
 
-hs_status hs_incremental_pca_create(int k, int64_t d, hs_incremental_pca *out, hs_error *err);
+/* Nothing seen yet; `components` is cleared. */
+hs_status hs_incremental_pca_create(int k, int64_t d, float *components, int64_t stride,
+                                    hs_incremental_pca *out, hs_error *err);
 void hs_incremental_pca_free(hs_incremental_pca *pca);
 
 /*

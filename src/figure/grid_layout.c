@@ -102,17 +102,23 @@ static double hs_grid_labels_extent(const char *const *labels, int count, double
     return extent;
 }
 
+static double hs_grid_group_height(const hs_grid *grid, const hs_grid_layout *layout, int g) {
+    return grid->group_rows[g] * (double)(layout->cell_h + layout->gap) - layout->gap;
+}
+
 /* Columns of text left of the cells: group labels, their bar, row labels. */
 static void hs_grid_layout_left(const hs_grid *grid, double size, int margin, hs_grid_layout *out) {
     double x = margin;
-    double shortest = INFINITY;
-    for (int g = 0; g < grid->group_count; g++)
-        shortest =
-            fmin(shortest, grid->group_rows[g] * (double)(out->cell_h + out->gap) - out->gap);
-    out->group_size =
-        hs_text_fit(grid->group_labels, grid->group_count, size, 9, shortest, HS_GRID_GROUP_LINES);
-    double group = hs_grid_labels_extent(grid->group_labels, grid->group_count, out->group_size,
-                                         shortest, HS_GRID_GROUP_LINES, true);
+    out->group_size = size;
+    for (int g = 0; grid->group_labels && g < grid->group_count; g++)
+        out->group_size =
+            hs_text_fit(&grid->group_labels[g], 1, out->group_size, round(0.75 * size),
+                        hs_grid_group_height(grid, out, g), HS_GRID_GROUP_LINES);
+    double group = 0;
+    for (int g = 0; grid->group_labels && g < grid->group_count; g++)
+        group = fmax(group, hs_grid_labels_extent(&grid->group_labels[g], 1, out->group_size,
+                                                  hs_grid_group_height(grid, out, g),
+                                                  HS_GRID_GROUP_LINES, true));
     if (group > 0) {
         out->group_x = x + 0.5 * group;
         out->bar_x = floor(x + group + 0.25 * size) + 0.5;
@@ -120,7 +126,8 @@ static void hs_grid_layout_left(const hs_grid *grid, double size, int margin, hs
     }
     out->row_width = fmax(14 * size, 2.0 * out->cell_w);
     int lines = (int)hs_clamp(out->cell_h / (HS_TEXT_LEADING * size), 1, HS_GRID_ROW_LINES);
-    out->row_size = hs_text_fit(grid->row_labels, grid->rows, size, 9, out->row_width, lines);
+    out->row_size =
+        hs_text_fit(grid->row_labels, grid->rows, size, round(0.75 * size), out->row_width, lines);
     double rows = hs_grid_labels_extent(grid->row_labels, grid->rows, out->row_size, out->row_width,
                                         HS_GRID_ROW_LINES, false);
     out->label_x = x + rows;
@@ -138,8 +145,8 @@ static double hs_grid_layout_top(const hs_grid *grid, double size, int margin, d
         y += out->title.height + 0.55 * size;
     }
     out->column_width = out->cell_w + 0.5 * out->gap;
-    out->column_size = hs_text_fit(grid->column_labels, grid->columns, size, 8, out->column_width,
-                                   HS_GRID_COLUMN_LINES);
+    out->column_size = hs_text_fit(grid->column_labels, grid->columns, size, round(0.75 * size),
+                                   out->column_width, HS_GRID_COLUMN_LINES);
     double columns = hs_grid_labels_extent(grid->column_labels, grid->columns, out->column_size,
                                            out->column_width, HS_GRID_COLUMN_LINES, true);
     if (columns > 0) {
@@ -147,6 +154,14 @@ static double hs_grid_layout_top(const hs_grid *grid, double size, int margin, d
         y = out->column_y + 0.2 * size;
     }
     return y;
+}
+
+/* Move everything but the title to the right: a wide title stays centred. */
+static void hs_grid_layout_shift(hs_grid_layout *layout, int shift) {
+    layout->x0 += shift;
+    layout->label_x += shift;
+    layout->group_x += shift;
+    layout->bar_x += shift;
 }
 
 hs_status hs_grid_layout_make(const hs_grid *grid, const char *path, hs_image_kind kind,
@@ -175,8 +190,10 @@ hs_status hs_grid_layout_make(const hs_grid *grid, const char *path, hs_image_ki
     double middle = layout.x0 + 0.5 * cells_w, half = 0.5 * layout.title.width;
     if (middle + half > width - margin) /* lean on the right margin, then widen */
         middle = fmax(width - margin - half, margin + half);
+    double wider = fmax(0, ceil(middle + half + margin - width));
+    hs_grid_layout_shift(&layout, (int)(0.5 * wider));
     layout.title_x = middle;
-    width = fmax(width, ceil(middle + half + margin));
+    width += wider;
     int group_gap = (int)round(1.1 * size);
     double height = top + (double)grid->rows * (layout.cell_h + layout.gap) - layout.gap +
                     (grid->group_count > 1 ? (grid->group_count - 1) * (double)group_gap : 0) +

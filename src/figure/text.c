@@ -65,11 +65,13 @@ double hs_text_width(const char *text, size_t length) {
 }
 
 /* Where the line that starts at `text` ends: the last break before it gets
- * wider than `room`, or, if its first word is wider, the end of that word. */
+ * wider than `room`, or, if its first word is wider, the end of that word. A
+ * break is a space or newline, or the place after an underscore or slash. */
 static const char *hs_text_break(const char *text, double room) {
     const char *fits = NULL;
     for (const char *p = text;; p++) {
-        if (*p && *p != ' ' && *p != '\n')
+        bool joint = p > text && (p[-1] == '_' || p[-1] == '/');
+        if (*p && *p != ' ' && *p != '\n' && !joint)
             continue;
         if (fits && hs_text_width(text, (size_t)(p - text)) > room)
             return fits;
@@ -106,7 +108,8 @@ bool hs_text_layout(const char *text, double size, double max_width, int max_lin
         const char *end = hs_text_break(text, room);
         hs_text_line *line = &out->lines[out->count++];
         *line = (hs_text_line){.start = text, .length = (size_t)(end - text)};
-        bool lost = *end && out->count == max_lines && end[1];
+        const char *next = *end == ' ' || *end == '\n' ? end + 1 : end;
+        bool lost = *next && out->count == max_lines;
         if (lost)
             line->length = strlen(text);
         if (lost || hs_text_width(line->start, line->length) > room + 1e-9) {
@@ -115,7 +118,7 @@ bool hs_text_layout(const char *text, double size, double max_width, int max_lin
         }
         double width = size * (hs_text_width(line->start, line->length) + (line->cut ? 1 : 0));
         out->width = width > out->width ? width : out->width;
-        text = *end ? end + 1 : end;
+        text = next;
     }
     out->height = out->count * HS_TEXT_LEADING * size;
     return fits;

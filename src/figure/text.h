@@ -33,9 +33,9 @@ typedef struct hs_text_block {
 } hs_text_block;
 
 /*
- * Break `text` (NULL: an empty block) at spaces and newlines into at most
- * max_lines lines of at most max_width; what does not fit is cut and marked by
- * an ellipsis. False if anything was cut.
+ * Break `text` (NULL: an empty block) at spaces, newlines, underscores
+ * and slashes into at most max_lines lines of at most max_width; what does not
+ * fit is cut and marked by an ellipsis. False if anything was cut.
  */
 bool hs_text_layout(const char *text, double size, double max_width, int max_lines,
                     hs_text_block *out);

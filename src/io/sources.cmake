@@ -10,7 +10,8 @@ list(APPEND IO
   io/directions.c
   io/direction_file.c
   io/latent_file.c
-  io/recipe.c
+  io/recipe.c)
+list(APPEND IO # foreign formats
   io/pickle.c
   io/pickle_torch.c
   io/torch.c
@@ -18,3 +19,4 @@ list(APPEND IO
   io/torch_legacy.c
   io/tfjs_model.c)
 set(IO_IMAGE io/image.c io/vips_setup.c)
+list(APPEND IO io/public_tensors.c)

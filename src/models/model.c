@@ -87,9 +87,12 @@ static hs_status hs_model_open_files(const char *name, const hs_model_files *fil
     hs_status status;
     if (hs_model_files_has(files, "unet/config.json") || hs_model_files_has(files, "config.json"))
         status = hs_diffusers_open(model, files, monitor, err);
+    else if (hs_model_files_has(files, "model.json"))
+        status = hs_keras_ddpm_open(model, files, monitor, err);
     else
         status = hs_fail(err, HS_ERROR_IO,
-                         "%s: no model; looked for unet/config.json and config.json", files->root);
+                         "%s: no model; looked for unet/config.json, config.json and model.json",
+                         files->root);
     if (status == HS_OK)
         status = hs_model_measure(model, err);
     if (status == HS_OK)

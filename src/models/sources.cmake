@@ -5,6 +5,8 @@ set(SOURCES
   models/diffusers.c
   models/files.c
   models/fingerprint.c
+  models/keras_ddpm.c
+  models/keras_layers.c
   models/model.c
   models/names.c
   models/unet2d.c

@@ -22,19 +22,20 @@ static void test_low_rank_is_exact(void **state) {
     static const double singular[R] = {8, 5, 2, 1};
     static float x[N * D];
     static double u[R * N], v[R * D];
+    static float found[(R + 2) * (D + 5)];
     hs_error err;
     hs_test_spectrum(1, N, D, R, singular, x, u, v);
     const int batches[] = {50, 25, 10, 7, 1};
     for (size_t trial = 0; trial < sizeof batches / sizeof *batches; trial++) {
         hs_incremental_pca pca;
-        assert_ok(hs_incremental_pca_create(R + 2, D, &pca, &err));
+        assert_ok(hs_incremental_pca_create(R + 2, D, found, D + 5, &pca, &err));
         feed(N, D, x, batches[trial], &pca);
         assert_int_equal(pca.count, N);
         double total = 0;
         for (int j = 0; j < R; j++) {
             double along = 0;
             for (int c = 0; c < D; c++)
-                along += (double)pca.components[j * D + c] * v[j * D + c];
+                along += (double)found[j * (D + 5) + c] * v[j * D + c];
             assert_true(fabs(pca.s[j] / singular[j] - 1) < 1e-6); /* observed: 2e-7 */
             assert_true(fabs(fabs(along) - 1) < 1e-6);
             total += singular[j] * singular[j];
@@ -66,7 +67,7 @@ static double explained(int n, int d, int k, const float *x, const double *mean,
 static void test_explains_as_exact(void **state) {
     enum { N = 300, D = 320, R = 200, K = 8 };
     static double singular[R], u[R * N], v[R * D], sigma[K], ratio[K], mean[D];
-    static float x[N * D], components[K * D];
+    static float x[N * D], components[K * D], found[K * D];
     hs_error err;
     for (int j = 0; j < R; j++)
         singular[j] = 10 * pow(j + 1, -0.7);
@@ -74,7 +75,7 @@ static void test_explains_as_exact(void **state) {
     assert_ok(hs_gram_pca(N, K, D, x, 1, components, sigma, ratio, mean, NULL, &err));
     double exact = explained(N, D, K, x, mean, components);
     hs_incremental_pca pca;
-    assert_ok(hs_incremental_pca_create(K, D, &pca, &err));
+    assert_ok(hs_incremental_pca_create(K, D, found, D, &pca, &err));
     feed(N, D, x, 2 * K, &pca);
     double incremental = explained(N, D, K, x, mean, pca.components);
     print_message("explained: incremental/exact = %.6f\n", incremental / exact);
@@ -90,13 +91,13 @@ static void test_explains_as_exact(void **state) {
 /* One batch is the exact PCA; its scores are s times the exact unit scores. */
 static void test_one_batch(void **state) {
     enum { N = 24, D = 90, K = 3 };
-    static float x[N * D], components[K * D];
+    static float x[N * D], components[K * D], found[K * D];
     double sigma[K], ratio[K], mean[D], scores[K * N], got[K * N];
     hs_error err;
     hs_test_fill(3, x, N * D);
     assert_ok(hs_gram_pca(N, K, D, x, 1, components, sigma, ratio, mean, scores, &err));
     hs_incremental_pca pca;
-    assert_ok(hs_incremental_pca_create(K, D, &pca, &err));
+    assert_ok(hs_incremental_pca_create(K, D, found, D, &pca, &err));
     assert_ok(hs_incremental_pca_add(&pca, N, x, 1, got, &err));
     for (int j = 0; j < K; j++) {
         double same = 0;
@@ -112,11 +113,11 @@ static void test_one_batch(void **state) {
 /* Samples that are all the same, and fewer samples than components. */
 static void test_degenerate(void **state) {
     enum { D = 40, K = 6 };
-    static float x[4 * D];
+    static float x[4 * D], found[K * D];
     double scores[K * 4];
     hs_error err;
     hs_incremental_pca pca;
-    assert_ok(hs_incremental_pca_create(K, D, &pca, &err));
+    assert_ok(hs_incremental_pca_create(K, D, found, D, &pca, &err));
     for (int i = 0; i < 4 * D; i++)
         x[i] = (float)(i % D);
     assert_ok(hs_incremental_pca_add(&pca, 4, x, 1, scores, &err));

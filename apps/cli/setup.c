@@ -1,0 +1,156 @@
+/* Opening things in order: model, denoiser, sampler, directions. */
+#include "cli.h"
+
+#include "hspace_demo.h"
+
+#include <stdlib.h>
+
+void cli_session_begin(cli_session *session, const cli_options *options) {
+    *session = (cli_session){.options = options};
+    cli_progress_begin(&session->progress, options->quiet);
+    session->monitor = cli_progress_monitor(&session->progress);
+    cli_catch_interrupt();
+}
+
+void cli_session_end(cli_session *session) {
+    cli_progress_end(&session->progress);
+    for (int i = 0; session->fitted && i < session->options->direction_count; i++)
+        hs_directions_free(session->fitted[i]);
+    free(session->fitted);
+    free(session->edits);
+    hs_latents_free(session->latents);
+    hs_sampler_free(session->sampler);
+    hs_denoiser_free(session->denoiser);
+    hs_model_free(session->model);
+}
+
+hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_status status = options->model
+                           ? hs_model_open(options->model, &session->monitor, &session->model, err)
+                           : hs_demo_model_open(&session->monitor, &session->model, err);
+    if (status != HS_OK)
+        return status;
+    hs_model_get_info(session->model, &session->info);
+    hs_denoiser_options wanted = hs_denoiser_options_default();
+    wanted.backend = options->backend;
+    wanted.threads = options->threads;
+    wanted.h_space = options->h_space;
+    wanted.max_mem = options->max_mem;
+    return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
+}
+
+hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
+    int batch = hs_denoiser_batch(session->denoiser, items);
+    hs_status status = hs_denoiser_bytes(session->denoiser, batch, &session->planned_bytes, err);
+    if (status == HS_OK)
+        session->load_seconds = cli_seconds_since_start();
+    return status;
+}
+
+/* The eta of a latent file is the one that its z were made for; malloc'ed, or
+ * NULL where the file does not say. */
+static double *cli_latents_eta(const hs_latents_view *view, int *count) {
+    json_t *metadata = view->metadata ? json_loads(view->metadata, 0, NULL) : NULL;
+    const char *text = json_string_value(json_object_get(metadata, "eta"));
+    double *eta = NULL;
+    json_t *list = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    size_t size = json_array_size(list);
+    if (size == (size_t)view->T && size > 0)
+        eta = calloc(size, sizeof *eta);
+    for (size_t i = 0; eta && i < size; i++)
+        eta[i] = json_number_value(json_array_get(list, i));
+    *count = eta ? view->T : 0;
+    json_decref(list);
+    json_decref(metadata);
+    return eta;
+}
+
+hs_status cli_open_sampler(cli_session *session, double default_eta, int items, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_status status = cli_open_denoiser(session, err);
+    if (status != HS_OK)
+        return status;
+    hs_sampler_options wanted = hs_sampler_options_default();
+    double *own_eta = NULL;
+    if (options->latent) {
+        hs_latents_view view;
+        status = hs_latents_load(options->latent, &session->latents, err);
+        if (status != HS_OK)
+            return status;
+        hs_latents_view_get(session->latents, &view);
+        if (view.T > 0)
+            wanted.steps = view.T;
+        if (!options->eta_count && (!options->steps || options->steps == view.T))
+            own_eta = cli_latents_eta(&view, &wanted.eta_count);
+        items = items > 0 ? items : view.n;
+    }
+    if (options->steps)
+        wanted.steps = options->steps;
+    wanted.eta = own_eta ? own_eta : options->eta_count ? options->eta : &default_eta;
+    if (!own_eta)
+        wanted.eta_count = options->eta_count ? options->eta_count : 1;
+    wanted.z_seed = options->z_seed;
+    wanted.asyrp = options->asyrp;
+    wanted.clip = options->clip;
+    status =
+        hs_sampler_create(session->denoiser, &wanted, &session->monitor, &session->sampler, err);
+    free(own_eta);
+    if (status != HS_OK)
+        return status;
+    return cli_make_ready(session, items, err);
+}
+
+/* Load the file of spec i, find its direction and fit it to the sampler. */
+static hs_status cli_open_direction(cli_session *session, int i, hs_error *err) {
+    const cli_options *options = session->options;
+    const cli_direction_spec *spec = &options->directions[i];
+    hs_directions *loaded = NULL;
+    hs_status status = hs_directions_load(spec->file, &loaded, err);
+    if (status != HS_OK)
+        return status;
+    int count = hs_directions_count(loaded);
+    int index = spec->name ? hs_directions_find(loaded, spec->name) : 0;
+    if (index < 0)
+        status = cli_fail(err, HS_ERROR_ARGUMENT,
+                          "%s: there is no direction '%.60s' among its %d (%s ... %s)", spec->file,
+                          spec->name, count, hs_directions_name(loaded, 0),
+                          hs_directions_name(loaded, count - 1));
+    if (!spec->name && count > 1) {
+        char text[300];
+        snprintf(text, sizeof text,
+                 "%.150s: takes direction %s, the first of %d; FILE#NAME takes another", spec->file,
+                 hs_directions_name(loaded, 0), count);
+        session->monitor.notice(session->monitor.ctx, text);
+    }
+    if (status == HS_OK)
+        status = hs_directions_fit(loaded, session->sampler, &session->monitor, &session->fitted[i],
+                                   err);
+    hs_directions_free(loaded);
+    if (status == HS_OK)
+        session->edits[i] = (hs_edit){.directions = session->fitted[i],
+                                      .index = index,
+                                      .strength = spec->strengths[0],
+                                      .first = options->first,
+                                      .last = options->last};
+    return status;
+}
+
+hs_status cli_open_directions(cli_session *session, hs_error *err) {
+    const cli_options *options = session->options;
+    int steps = hs_sampler_steps(session->sampler);
+    if (options->last >= steps)
+        return cli_fail(err, HS_ERROR_ARGUMENT, "--window %d-%d: there are steps 0 to %d",
+                        options->first, options->last, steps - 1);
+    size_t count = (size_t)options->direction_count;
+    session->fitted = calloc(count ? count : 1, sizeof *session->fitted);
+    session->edits = calloc(count ? count : 1, sizeof *session->edits);
+    if (!session->fitted || !session->edits)
+        return cli_fail_memory(err);
+    for (int i = 0; i < options->direction_count; i++) {
+        hs_status status = cli_open_direction(session, i, err);
+        if (status != HS_OK)
+            return status;
+    }
+    return HS_OK;
+}

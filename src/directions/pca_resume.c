@@ -1,0 +1,347 @@
+/*
+ * Resume points of PCA (see pca_run.h): a safetensors file with the position,
+ * x_t, the streams of z, the h of the samples that have taken the step, and
+ * what was found so far. One table says what that is; it serves both to write
+ * a point and to read it back into place.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "directions/pca_run.h"
+#include "io/tensor_set.h"
+
+#define HS_RESUME_FORMAT "hspace.pca-resume.1"
+#define HS_RESUME_SECONDS 60
+/* Writing takes at most this share of the time, however large a point is. */
+#define HS_RESUME_SHARE 0.05
+
+_Static_assert(sizeof(hs_generator) == 624 * 4 + 4 + 4 + 8, "written as bytes, without padding");
+
+double hs_pca_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ----------------------------------------------------------- the table -- */
+
+typedef struct hs_pca_state {
+    hs_arena arena; /* names */
+    hs_tensor *tensors;
+    int count, capacity;
+    bool failed; /* no memory */
+} hs_pca_state;
+
+enum { HS_AT_PHASE, HS_AT_BATCH, HS_AT_STEP, HS_AT_DONE, HS_AT_PASSES, HS_AT_COUNT };
+
+/* One tensor [rows, columns]; none if that is empty. `index` < 0: no number. */
+static void hs_pca_state_add(hs_pca_state *state, const char *name, int index, hs_dtype dtype,
+                             int64_t rows, int64_t columns, const void *data) {
+    if (rows < 1 || columns < 1 || !data || state->failed)
+        return;
+    char text[64];
+    if (index < 0)
+        snprintf(text, sizeof text, "%s", name);
+    else
+        snprintf(text, sizeof text, "%s.%d", name, index);
+    char *copy = hs_arena_strdup(&state->arena, text);
+    if (!copy || state->count == state->capacity) {
+        state->failed = true;
+        return;
+    }
+    state->tensors[state->count++] =
+        (hs_tensor){.name = copy, .dtype = dtype, .rank = 2, .dim = {rows, columns}, .data = data};
+}
+
+static void hs_pca_state_samples(hs_pca_state *state, const hs_pca_samples *s) {
+    int64_t n = s->trajectory.n, stream = sizeof(hs_generator);
+    hs_pca_state_add(state, "x", -1, HS_F32, n, s->image, s->trajectory.x);
+    hs_pca_state_add(state, "streams", -1, HS_U8, n, stream, s->trajectory.z);
+    hs_pca_state_add(state, "h", -1, HS_F32, s->done, s->d, s->h);
+    if (!s->around)
+        return;
+    hs_pca_state_add(state, "own_stream", -1, HS_U8, 1, stream, &s->own_generator);
+    hs_pca_state_add(state, "own_z", -1, HS_F32, 1, s->image, s->own_z);
+}
+
+static void hs_pca_state_exact(hs_pca_state *state, const hs_pca_run *run) {
+    const hs_pca_plan *plan = &run->plan;
+    int64_t step = run->samples.trajectory.step, n = plan->n, k = plan->k;
+    bool joint = run->options->joint;
+    int64_t formed = joint && run->phase == 0 ? 0 : step; /* steps with components */
+    int64_t means = joint && run->phase == 1 ? plan->T : step;
+    for (int j = 0; j < plan->k; j++)
+        hs_pca_state_add(state, "delta_h", j, HS_F32, formed, plan->d,
+                         run->directions->delta_h + j * plan->T * plan->d);
+    hs_pca_state_add(state, "mean", -1, HS_F32, means, plan->d, run->directions->mean);
+    hs_pca_state_add(state, "scores", -1, HS_F64, k, n, run->scores);
+    if (joint && run->phase == 0)
+        hs_pca_state_add(state, "gram", -1, HS_F64, n, n, run->gram);
+    if (joint && run->phase == 1) {
+        hs_pca_state_add(state, "eigen.scores", -1, HS_F64, k, n, run->eigen.scores);
+        hs_pca_state_add(state, "eigen.s", -1, HS_F64, 1, k, run->eigen.s);
+        hs_pca_state_add(state, "eigen.total", -1, HS_F64, 1, 1, &run->eigen.total);
+    }
+}
+
+static void hs_pca_state_incremental(hs_pca_state *state, const hs_pca_run *run) {
+    const hs_pca_plan *plan = &run->plan;
+    int64_t length = plan->T * plan->d, k = plan->k;
+    hs_pca_state_add(state, "components", -1, HS_F32, k, length, run->directions->delta_h);
+    hs_pca_state_add(state, "rows", -1, HS_F32, run->samples.trajectory.n, length, run->rows);
+    hs_pca_state_add(state, "scores", -1, HS_F64, run->sets, k * plan->batch, run->scores);
+    for (int i = 0; i < run->sets; i++) {
+        hs_incremental_pca *part = &run->parts[i];
+        hs_pca_state_add(state, "part.mean", i, HS_F64, 1, part->d, part->mean);
+        hs_pca_state_add(state, "part.s", i, HS_F64, 1, k, part->s);
+        hs_pca_state_add(state, "part.total", i, HS_F64, 1, 1, &part->total);
+        hs_pca_state_add(state, "part.count", i, HS_I64, 1, 1, &part->count);
+        hs_pca_state_add(state, "part.rank", i, HS_I64, 1, 1, &part->rank);
+    }
+}
+
+static void hs_pca_state_free(hs_pca_state *state) {
+    free(state->tensors);
+    hs_arena_free(&state->arena);
+}
+
+/* Everything that makes up the run at its position. */
+static hs_status hs_pca_state_create(const hs_pca_run *run, hs_pca_state *state, hs_error *err) {
+    *state = (hs_pca_state){.capacity = run->plan.k + 5 * run->sets + 16};
+    state->tensors = hs_calloc((size_t)state->capacity, sizeof *state->tensors);
+    if (!state->tensors)
+        return hs_fail_memory(err, (size_t)state->capacity * sizeof *state->tensors);
+    hs_pca_state_samples(state, &run->samples);
+    if (run->plan.exact)
+        hs_pca_state_exact(state, run);
+    else
+        hs_pca_state_incremental(state, run);
+    hs_pca_state_add(state, "sigma", -1, HS_F32, run->plan.k, run->plan.T, run->directions->sigma);
+    hs_pca_state_add(state, "ratio", -1, HS_F64, run->sets, run->plan.k, run->ratio);
+    return state->failed ? hs_fail_memory(err, 64) : HS_OK;
+}
+
+/* -------------------------------------------------------------- writing -- */
+
+static hs_status hs_pca_resume_save(hs_pca_run *run, hs_error *err) {
+    hs_status status;
+    hs_pca_state state = {0};
+    char *identity = json_dumps(run->identity, JSON_COMPACT | JSON_SORT_KEYS), *text = NULL;
+    json_t *metadata =
+        json_pack("{s:s, s:s}", "format", HS_RESUME_FORMAT, "run", identity ? identity : "");
+    int64_t position[HS_AT_COUNT] = {run->phase, run->batch, run->samples.trajectory.step,
+                                     run->samples.done, run->passes};
+    double start = hs_pca_now();
+    text = metadata ? json_dumps(metadata, JSON_COMPACT) : NULL;
+    if (!identity || !text) {
+        status = hs_fail_memory(err, 4096);
+        goto cleanup;
+    }
+    HS_CHECK(hs_pca_state_create(run, &state, err));
+    hs_pca_state_add(&state, "position", -1, HS_I64, 1, HS_AT_COUNT, position);
+    status = hs_safetensors_write(run->options->resume, state.tensors, state.count, text, err);
+    run->saved_at = hs_pca_now();
+    run->save_seconds = run->saved_at - start;
+cleanup:
+    hs_pca_state_free(&state);
+    free(text);
+    json_decref(metadata);
+    free(identity);
+    return status;
+}
+
+hs_status hs_pca_resume_point(hs_pca_run *run, hs_status status, hs_error *err) {
+    const char *path = run->options->resume;
+    hs_error failure = {0};
+    if (!path || (status != HS_OK && status != HS_ERROR_CANCELLED))
+        return status;
+    if (status == HS_ERROR_CANCELLED) {
+        if (hs_pca_resume_save(run, &failure) == HS_OK)
+            return hs_fail(err, status, "stopped on request; to be resumed from %s", path);
+        return hs_fail(err, status, "stopped on request; the resume point was not written: %.700s",
+                       failure.message);
+    }
+    double every = run->options->resume_every > 0 ? run->options->resume_every : HS_RESUME_SECONDS;
+    if (every < run->save_seconds / HS_RESUME_SHARE)
+        every = run->save_seconds / HS_RESUME_SHARE;
+    if (hs_pca_now() - run->saved_at < every)
+        return HS_OK;
+    if (hs_pca_resume_save(run, &failure) != HS_OK) {
+        hs_notice(run->monitor, "the resume point was not written, the run goes on: %s",
+                  failure.message);
+        run->saved_at = hs_pca_now();
+    }
+    return HS_OK;
+}
+
+void hs_pca_resume_end(const hs_pca_run *run) {
+    if (run->options->resume && unlink(run->options->resume) != 0 &&
+        access(run->options->resume, F_OK) == 0)
+        hs_notice(run->monitor, "%s: the resume point is done with, but could not be removed",
+                  run->options->resume);
+}
+
+/* -------------------------------------------------------------- reading -- */
+
+/* HS_ERROR_MISMATCH that names the first key in which two runs differ. */
+static hs_status hs_pca_compare(const char *path, const json_t *wanted, const json_t *found,
+                                hs_error *err) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)wanted, key, value) {
+        json_t *other = json_object_get(found, key);
+        if (other && json_equal(value, other))
+            continue;
+        char *a = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *b = other ? json_dumps(other, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        hs_status status = hs_fail(
+            err, HS_ERROR_MISMATCH,
+            "%s: the resume point is of another run: %s: expected %.200s, found %.200s (remove "
+            "the file to start anew)",
+            path, key, a ? a : "?", b ? b : "nothing");
+        free(b);
+        free(a);
+        return status;
+    }
+    return HS_OK;
+}
+
+static hs_status hs_pca_resume_check(const hs_pca_run *run, const hs_tensor_set *set,
+                                     hs_error *err) {
+    const char *path = run->options->resume;
+    json_t *metadata = set->metadata ? json_loads(set->metadata, 0, NULL) : NULL;
+    const char *format = json_string_value(json_object_get(metadata, "format"));
+    const char *text = json_string_value(json_object_get(metadata, "run"));
+    json_t *found = text ? json_loads(text, 0, NULL) : NULL;
+    hs_status status;
+    if (!format || strcmp(format, HS_RESUME_FORMAT) || !json_is_object(found))
+        status = hs_fail(err, HS_ERROR_FORMAT,
+                         "%s: expected a resume point (metadata format %s), found %.100s", path,
+                         HS_RESUME_FORMAT, format ? format : "none");
+    else
+        status = hs_pca_compare(path, run->identity, found, err);
+    json_decref(found);
+    json_decref(metadata);
+    return status;
+}
+
+/* Copy one tensor of the file to where the table says. */
+static hs_status hs_pca_resume_copy(const char *path, const hs_tensor_set *set,
+                                    const hs_tensor *wanted, hs_error *err) {
+    const hs_tensor *found = hs_tensor_set_find(set, wanted->name);
+    if (found && found->dtype == wanted->dtype && found->rank == wanted->rank &&
+        !memcmp(found->dim, wanted->dim, (size_t)wanted->rank * sizeof *found->dim)) {
+        memcpy((void *)(uintptr_t)wanted->data, found->data, (size_t)hs_tensor_bytes(wanted));
+        return HS_OK;
+    }
+    char expected[200], other[200] = "none";
+    hs_tensor_describe(wanted, expected);
+    if (found)
+        hs_tensor_describe(found, other);
+    return hs_fail(err, HS_ERROR_FORMAT, "%s: tensor %s: expected %s, found %s", path, wanted->name,
+                   expected, other);
+}
+
+/* The position decides which tensors there are, so it comes first. */
+static hs_status hs_pca_resume_position(hs_pca_run *run, const hs_tensor_set *set, hs_error *err) {
+    const hs_pca_plan *plan = &run->plan;
+    const char *path = run->options->resume;
+    int64_t at[HS_AT_COUNT], most[HS_AT_COUNT];
+    int first;
+    hs_tensor tensor = {
+        .name = "position", .dtype = HS_I64, .rank = 2, .dim = {1, HS_AT_COUNT}, .data = at};
+    HS_TRY(hs_pca_resume_copy(path, set, &tensor, err));
+    most[HS_AT_PHASE] = plan->exact && run->options->joint;
+    most[HS_AT_BATCH] = plan->batches - 1;
+    most[HS_AT_STEP] = plan->T - 1;
+    most[HS_AT_DONE] = plan->batch;
+    most[HS_AT_PASSES] = plan->passes;
+    for (int i = 0; i < HS_AT_COUNT; i++)
+        if (at[i] < 0 || at[i] > most[i])
+            return hs_fail(err, HS_ERROR_FORMAT,
+                           "%s: tensor position: value %d is %lld, expected 0 to %lld", path, i,
+                           (long long)at[i], (long long)most[i]);
+    int n = hs_pca_plan_batch(plan, (int)at[HS_AT_BATCH], &first);
+    if (at[HS_AT_DONE] > n)
+        return hs_fail(err, HS_ERROR_FORMAT,
+                       "%s: tensor position: value %d is %lld, expected 0 to %d", path, HS_AT_DONE,
+                       (long long)at[HS_AT_DONE], n);
+    run->phase = (int)at[HS_AT_PHASE];
+    run->batch = (int)at[HS_AT_BATCH];
+    run->passes = at[HS_AT_PASSES];
+    HS_TRY(hs_pca_samples_start(&run->samples, run->options, run->options->first_seed + first, n,
+                                err));
+    run->samples.trajectory.step = (int)at[HS_AT_STEP];
+    run->samples.done = (int)at[HS_AT_DONE];
+    return HS_OK;
+}
+
+/* Numbers that are used as indices; all others are only reckoned with. */
+static hs_status hs_pca_resume_validate(const hs_pca_run *run, hs_error *err) {
+    const hs_trajectory *trajectory = &run->samples.trajectory;
+    const hs_generator *own = &run->samples.own_generator;
+    bool good = own->index >= 0 && own->index <= 624;
+    for (int i = 0; trajectory->z && i < trajectory->n; i++)
+        good = good && trajectory->z[i].index >= 0 && trajectory->z[i].index <= 624;
+    for (int i = 0; run->parts && i < run->sets; i++) {
+        const hs_incremental_pca *part = &run->parts[i];
+        good = good && part->rank >= 0 && part->rank <= part->k && part->count >= 0 &&
+               part->count <= run->plan.n;
+    }
+    if (!good)
+        return hs_fail(
+            err, HS_ERROR_FORMAT,
+            "%s: a stream's index (expected 0 to 624) or a rank or count is out of range",
+            run->options->resume);
+    return HS_OK;
+}
+
+static hs_status hs_pca_resume_load(hs_pca_run *run, const hs_tensor_set *set, hs_error *err) {
+    hs_status status;
+    hs_pca_state state = {0};
+    size_t n = (size_t)run->plan.n, k = (size_t)run->plan.k;
+    HS_CHECK(hs_pca_resume_check(run, set, err));
+    HS_CHECK(hs_pca_resume_position(run, set, err));
+    if (run->phase == 1) {
+        run->eigen = (hs_gram_eigen){.n = run->plan.n, .k = run->plan.k};
+        run->eigen.scores = hs_alloc_aligned(k, n * sizeof(double));
+        run->eigen.s = hs_calloc(k, sizeof(double));
+        if (!run->eigen.scores || !run->eigen.s) {
+            status = hs_fail_memory(err, k * n * sizeof(double));
+            goto cleanup;
+        }
+    }
+    HS_CHECK(hs_pca_state_create(run, &state, err));
+    for (int i = 0; i < state.count; i++)
+        HS_CHECK(hs_pca_resume_copy(run->options->resume, set, &state.tensors[i], err));
+    HS_CHECK(hs_pca_resume_validate(run, err));
+    run->resumed = true;
+cleanup:
+    hs_pca_state_free(&state);
+    return status;
+}
+
+hs_status hs_pca_resume_begin(hs_pca_run *run, hs_error *err) {
+    const char *path = run->options->resume;
+    hs_tensor_set *set = NULL;
+    hs_atomic probe;
+    run->saved_at = hs_pca_now();
+    if (!path)
+        return HS_OK;
+    if (access(path, F_OK) != 0) { /* better to hear of it now than after hours */
+        HS_TRY(hs_atomic_open(&probe, path, err));
+        hs_atomic_abort(&probe);
+        return HS_OK;
+    }
+    HS_TRY(hs_safetensors_open(path, &set, err));
+    hs_status status = hs_pca_resume_load(run, set, err);
+    hs_tensor_set_free(set);
+    if (status == HS_OK)
+        hs_notice(run->monitor, "%s: going on at step %d of %d, %lld of %lld passes done", path,
+                  run->samples.trajectory.step, run->plan.T, (long long)run->passes,
+                  (long long)run->plan.passes);
+    return status;
+}
