@@ -226,7 +226,8 @@ typedef struct hs_edit {
  *            strength as given; else per_item [n, edit_count] strengths
  *   x_0      [n,C,H,W]
  *   h        [n,T,c,h,w], or NULL
- * Works in batches of hs_denoiser_batch.
+ * Works in batches of hs_denoiser_batch; on failure or cancellation the items of
+ * the batches that were finished are there, the others untouched.
  */
 HS_API hs_status hs_sample(hs_sampler *sampler, int n, const int64_t *seeds,
                            const hs_latents *latents, const hs_edit *edits, int edit_count,

@@ -53,7 +53,8 @@ void cli_format_seconds(double seconds, char text[32]);
 
 /* The common options. A command's own struct begins with this one. */
 typedef struct cli_options {
-    const char *command; /* "sample": set by cli_parse_command */
+    const char *command;     /* "sample"; set by cli_parse_command, as is argp */
+    const struct argp *argp; /* the command's, whose children get the options */
 
     const char *model; /* NULL: the embedded one */
     hs_h_space h_space;
@@ -177,6 +178,9 @@ typedef struct cli_images {
     char **row_labels;    /* [rows] or NULL */
     char **column_labels; /* [columns] or NULL */
     char **item_names;    /* [count]: for file names in a folder */
+    int group_count;      /* groups of rows, as in hs_grid */
+    const int *group_rows;
+    const char *const *group_labels;
 } cli_images;
 hs_status cli_save_images(const cli_images *images, cli_output_kind kind, const char *path,
                           hs_error *err);

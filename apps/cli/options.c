@@ -56,11 +56,12 @@ static int cli_option_choice(const char *option, const char *text, const char *c
 }
 
 error_t cli_default_key(int key, char *arg, struct argp_state *state) {
+    cli_options *options = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
         /* Silence argp's second line of every complaint ("Try ..."). */
         state->err_stream = NULL;
-        for (int i = 0; state->root_argp->children && state->root_argp->children[i].argp; i++)
+        for (int i = 0; options->argp->children[i].argp; i++)
             state->child_inputs[i] = state->input;
         return 0;
     case ARGP_KEY_ARG: cli_usage_error("unexpected argument '%.100s'", arg);
@@ -231,6 +232,7 @@ const struct argp cli_seed_argp = {.options = cli_seed_options, .parser = cli_se
 void cli_parse_command(const struct argp *argp, int argc, char **argv, void *input) {
     cli_options *options = input;
     options->command = argv[0];
+    options->argp = argp;
     options->h_space = HS_H_AFTER;
     options->z_seed = HS_Z_CONTINUE;
     options->last = -1;

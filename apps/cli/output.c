@@ -149,7 +149,10 @@ hs_status cli_save_images(const cli_images *images, cli_output_kind kind, const 
                         .cells = cells,
                         .title = images->title,
                         .row_labels = (const char *const *)images->row_labels,
-                        .column_labels = (const char *const *)images->column_labels};
+                        .column_labels = (const char *const *)images->column_labels,
+                        .group_count = images->group_count,
+                        .group_rows = images->group_rows,
+                        .group_labels = images->group_labels};
         status = hs_grid_save(&grid, path, err);
     }
     for (int i = 0; cells && i < count; i++)

@@ -77,23 +77,26 @@ cleanup:
 
 static hs_status cli_preview_draw(const cli_session *session, const cli_preview *preview,
                                   const cli_run *run, hs_error *err) {
+    static const char *const group_labels[] = {"principal components",
+                                               "random directions of equal norm"};
+    int group_rows[2] = {preview->count, preview->count};
     double spread[CLI_MAX_SWEEP];
     char title[120];
-    snprintf(title, sizeof title,
-             "principal components and random directions of equal norm, seed %lld",
-             (long long)preview->seed);
+    snprintf(title, sizeof title, "seed %lld", (long long)preview->seed);
     cli_images images = {.info = &session->info,
                          .count = run->rows * run->columns,
                          .rows = run->rows,
                          .columns = run->columns,
                          .x = run->x,
-                         .title = title};
+                         .title = title,
+                         .group_count = 2,
+                         .group_rows = group_rows,
+                         .group_labels = group_labels};
     images.row_labels = cli_new_strings(run->rows);
     images.column_labels = cli_new_strings(run->columns);
     hs_status status = images.row_labels && images.column_labels ? HS_OK : cli_fail_memory(err);
     for (int r = 0; r < run->rows && status == HS_OK; r++)
-        if (asprintf(&images.row_labels[r], r < preview->count ? "component %d" : "random %d",
-                     r % preview->count) < 0)
+        if (asprintf(&images.row_labels[r], "%d", r % preview->count) < 0)
             status = cli_fail_memory(err);
     cli_spread(preview->range, run->columns, spread);
     if (status == HS_OK)

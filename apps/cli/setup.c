@@ -48,12 +48,31 @@ hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
     return status;
 }
 
+/* The eta of a latent file is the one that its z were made for; malloc'ed, or
+ * NULL where the file does not say. */
+static double *cli_latents_eta(const hs_latents_view *view, int *count) {
+    json_t *metadata = view->metadata ? json_loads(view->metadata, 0, NULL) : NULL;
+    const char *text = json_string_value(json_object_get(metadata, "eta"));
+    double *eta = NULL;
+    json_t *list = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    size_t size = json_array_size(list);
+    if (size == (size_t)view->T && size > 0)
+        eta = calloc(size, sizeof *eta);
+    for (size_t i = 0; eta && i < size; i++)
+        eta[i] = json_number_value(json_array_get(list, i));
+    *count = eta ? view->T : 0;
+    json_decref(list);
+    json_decref(metadata);
+    return eta;
+}
+
 hs_status cli_open_sampler(cli_session *session, double default_eta, int items, hs_error *err) {
     const cli_options *options = session->options;
     hs_status status = cli_open_denoiser(session, err);
     if (status != HS_OK)
         return status;
     hs_sampler_options wanted = hs_sampler_options_default();
+    double *own_eta = NULL;
     if (options->latent) {
         hs_latents_view view;
         status = hs_latents_load(options->latent, &session->latents, err);
@@ -62,17 +81,21 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
         hs_latents_view_get(session->latents, &view);
         if (view.T > 0)
             wanted.steps = view.T;
+        if (!options->eta_count && (!options->steps || options->steps == view.T))
+            own_eta = cli_latents_eta(&view, &wanted.eta_count);
         items = items > 0 ? items : view.n;
     }
     if (options->steps)
         wanted.steps = options->steps;
-    wanted.eta = options->eta_count ? options->eta : &default_eta;
-    wanted.eta_count = options->eta_count ? options->eta_count : 1;
+    wanted.eta = own_eta ? own_eta : options->eta_count ? options->eta : &default_eta;
+    if (!own_eta)
+        wanted.eta_count = options->eta_count ? options->eta_count : 1;
     wanted.z_seed = options->z_seed;
     wanted.asyrp = options->asyrp;
     wanted.clip = options->clip;
     status =
         hs_sampler_create(session->denoiser, &wanted, &session->monitor, &session->sampler, err);
+    free(own_eta);
     if (status != HS_OK)
         return status;
     return cli_make_ready(session, items, err);

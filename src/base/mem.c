@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *hs_calloc(size_t count, size_t size) {
     return calloc(count ? count : 1, size ? size : 1);
@@ -16,6 +17,22 @@ void *hs_alloc_aligned(size_t count, size_t size) {
         return NULL;
     bytes = (bytes + HS_ALIGN - 1) / HS_ALIGN * HS_ALIGN;
     return aligned_alloc(HS_ALIGN, bytes ? bytes : HS_ALIGN);
+}
+
+void *hs_pages_alloc(size_t bytes) {
+    if (bytes > (size_t)PTRDIFF_MAX)
+        return NULL;
+    void *pages = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                       -1, 0);
+    if (pages == MAP_FAILED)
+        return NULL;
+    madvise(pages, bytes, MADV_HUGEPAGE);
+    return pages;
+}
+
+void hs_pages_free(void *pages, size_t bytes) {
+    if (pages)
+        munmap(pages, bytes ? bytes : 1);
 }
 
 char *hs_strdup(const char *text) {

@@ -1,6 +1,6 @@
 # Sources of this room, by name.
 set(SOURCES
-    directions/align.c directions/assignment.c directions/gram_pca.c
+    directions/align.c directions/assignment.c directions/fit.c directions/gram_pca.c
     directions/incremental_pca.c directions/pca.c directions/pca_exact.c directions/pca_finish.c
     directions/pca_incremental.c directions/pca_plan.c directions/pca_resume.c directions/pca_samples.c
     directions/random.c)

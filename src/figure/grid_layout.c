@@ -102,17 +102,23 @@ static double hs_grid_labels_extent(const char *const *labels, int count, double
     return extent;
 }
 
+static double hs_grid_group_height(const hs_grid *grid, const hs_grid_layout *layout, int g) {
+    return grid->group_rows[g] * (double)(layout->cell_h + layout->gap) - layout->gap;
+}
+
 /* Columns of text left of the cells: group labels, their bar, row labels. */
 static void hs_grid_layout_left(const hs_grid *grid, double size, int margin, hs_grid_layout *out) {
     double x = margin;
-    double shortest = INFINITY;
-    for (int g = 0; g < grid->group_count; g++)
-        shortest =
-            fmin(shortest, grid->group_rows[g] * (double)(out->cell_h + out->gap) - out->gap);
-    out->group_size = hs_text_fit(grid->group_labels, grid->group_count, size, round(0.75 * size),
-                                  shortest, HS_GRID_GROUP_LINES);
-    double group = hs_grid_labels_extent(grid->group_labels, grid->group_count, out->group_size,
-                                         shortest, HS_GRID_GROUP_LINES, true);
+    out->group_size = size;
+    for (int g = 0; grid->group_labels && g < grid->group_count; g++)
+        out->group_size =
+            hs_text_fit(&grid->group_labels[g], 1, out->group_size, round(0.75 * size),
+                        hs_grid_group_height(grid, out, g), HS_GRID_GROUP_LINES);
+    double group = 0;
+    for (int g = 0; grid->group_labels && g < grid->group_count; g++)
+        group = fmax(group, hs_grid_labels_extent(&grid->group_labels[g], 1, out->group_size,
+                                                  hs_grid_group_height(grid, out, g),
+                                                  HS_GRID_GROUP_LINES, true));
     if (group > 0) {
         out->group_x = x + 0.5 * group;
         out->bar_x = floor(x + group + 0.25 * size) + 0.5;

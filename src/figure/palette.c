@@ -56,16 +56,19 @@ static double hs_unit(double t) {
     return t > 0 ? (t < 1 ? t : 1) : 0;
 }
 
+/* The chromas of both palettes stay inside of sRGB for every t: where chroma is
+ * reduced to fit, a kink shows that is not in the data. */
 void hs_palette_absolute(double t, uint8_t rgb[3]) {
     t = hs_unit(t);
     /* Hue from 285 (blue) through 360 (red-purple) to 465 = 105 (yellow). */
-    hs_lch(6 + 90 * t, 20 + 62 * sin(3.14159265358979323846 * (0.12 + 0.78 * t)), 285 + 180 * t,
-           rgb);
+    double chroma = 18 + 12 * t + 42 * sin(3.14159265358979323846 * pow(t, 0.8));
+    hs_lch(6 + 90 * t, chroma, 285 + 180 * t, rgb);
 }
 
 void hs_palette_signed(double t, uint8_t rgb[3]) {
     double size = hs_unit(fabs(t));
-    hs_lch(100 - 62 * size, 78 * pow(size, 0.85), t < 0 ? 278 : 30, rgb);
+    double blue = 41 * tanh(1.9 * size) / tanh(1.9), red = 64 * tanh(0.9 * size) / tanh(0.9);
+    hs_lch(100 - 62 * size, t < 0 ? blue : red, t < 0 ? 275 : 30, rgb);
 }
 
 void hs_palette_line(int i, int n, uint8_t rgb[3]) {

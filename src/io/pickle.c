@@ -175,7 +175,7 @@ static hs_status hs_push(hs_machine *m, hs_value *value) {
     if (!value)
         return hs_fail_memory(m->err, sizeof *value);
     if (m->count == m->capacity) {
-        size_t capacity = m->capacity ? 2 * m->capacity : 256;
+        size_t capacity = 2 * m->capacity;
         hs_value **grown = realloc(m->stack, capacity * sizeof *grown);
         if (!grown)
             return hs_fail_memory(m->err, capacity * sizeof *grown);
@@ -540,7 +540,10 @@ hs_status hs_pickle_read(const char *path, const void *data, size_t size, hs_pic
                          hs_error *err) {
     *out = (hs_pickle){0};
     hs_machine machine = {.path = path, .data = data, .size = size, .pickle = out, .err = err};
-    hs_status status = hs_run(&machine);
+    machine.capacity = 256;
+    machine.stack = hs_calloc(machine.capacity, sizeof *machine.stack);
+    hs_status status =
+        machine.stack ? hs_run(&machine) : hs_fail_memory(err, machine.capacity * sizeof(void *));
     free(machine.stack);
     free(machine.memo);
     if (status != HS_OK)

@@ -19,3 +19,4 @@ list(APPEND IO # foreign formats
   io/torch_legacy.c
   io/tfjs_model.c)
 set(IO_IMAGE io/image.c io/vips_setup.c)
+list(APPEND IO io/public_tensors.c)

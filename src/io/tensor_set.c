@@ -46,6 +46,22 @@ hs_status hs_tensor_set_add(hs_tensor_set *set, const hs_tensor *tensor, hs_erro
     return HS_OK;
 }
 
+static bool hs_in_mapping(const hs_tensor_set *set, const void *data) {
+    for (int i = 0; i < set->file_count; i++) {
+        const hs_file *file = &set->files[i];
+        uintptr_t base = (uintptr_t)file->data, at = (uintptr_t)data;
+        if (file->mapped && at >= base && at < base + file->size)
+            return true;
+    }
+    return false;
+}
+
+/* A reader may attach the file before it seals the set or after. */
+static void hs_mark_mapped(hs_tensor_set *set) {
+    for (int i = 0; i < set->count; i++)
+        set->tensors[i].mapped = hs_in_mapping(set, set->tensors[i].data);
+}
+
 hs_status hs_tensor_set_attach(hs_tensor_set *set, hs_file *file, hs_error *err) {
     hs_file *grown = reallocarray(set->files, (size_t)set->file_count + 1, sizeof *grown);
     if (!grown) {
@@ -55,6 +71,7 @@ hs_status hs_tensor_set_attach(hs_tensor_set *set, hs_file *file, hs_error *err)
     set->files = grown;
     set->files[set->file_count++] = *file;
     *file = (hs_file){0};
+    hs_mark_mapped(set);
     return HS_OK;
 }
 
@@ -79,21 +96,10 @@ static int hs_compare_names(const void *a, const void *b) {
     return strcmp(((const hs_tensor *)a)->name, ((const hs_tensor *)b)->name);
 }
 
-static bool hs_in_mapping(const hs_tensor_set *set, const void *data) {
-    for (int i = 0; i < set->file_count; i++) {
-        const hs_file *file = &set->files[i];
-        uintptr_t base = (uintptr_t)file->data, at = (uintptr_t)data;
-        if (file->mapped && at >= base && at < base + file->size)
-            return true;
-    }
-    return false;
-}
-
 hs_status hs_tensor_set_seal(hs_tensor_set *set, const char *path, hs_error *err) {
     if (set->count > 1)
         qsort(set->tensors, (size_t)set->count, sizeof *set->tensors, hs_compare_names);
-    for (int i = 0; i < set->count; i++)
-        set->tensors[i].mapped = hs_in_mapping(set, set->tensors[i].data);
+    hs_mark_mapped(set);
     for (int i = 1; i < set->count; i++)
         if (!strcmp(set->tensors[i - 1].name, set->tensors[i].name))
             return hs_fail(err, HS_ERROR_FORMAT, "%s: tensor %.200s: expected once, found twice",

@@ -1,1 +1,18 @@
 # Tests of this room, by name.
+hs_test(cli/test_parse)
+target_link_libraries(test_parse PRIVATE cli_parse)
+
+# The program itself, run as a user runs it.
+hs_test(cli/test_cli)
+target_sources(test_cli PRIVATE cli/program.c)
+hs_test(cli/test_cli_refuses)
+target_sources(test_cli_refuses PRIVATE cli/program.c)
+foreach(name test_cli test_cli_refuses)
+  target_link_libraries(${name} PRIVATE PkgConfig::JANSSON)
+  target_compile_definitions(${name} PRIVATE HS_PROGRAM="$<TARGET_FILE:hspace>")
+  add_dependencies(${name} hspace)
+endforeach()
+
+# The house's own rules.
+add_test(NAME rooms COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/rooms.sh)
+add_test(NAME exports COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/exports.sh $<TARGET_FILE:hspace_shared>)

@@ -1,9 +1,9 @@
 # Tests of this room, by name.
-foreach(name random schedule)
+foreach(name random schedule demo)
   hs_test(diffusion/test_${name})
   target_sources(test_${name} PRIVATE diffusion/golden.c)
 endforeach()
-foreach(name denoiser sampler)
+foreach(name denoiser sampler sample fit)
   hs_test(diffusion/test_${name})
   target_sources(test_${name} PRIVATE diffusion/golden.c diffusion/tiny_model.c)
 endforeach()

@@ -3,7 +3,7 @@
     python tests/golden/make_diffusion.py
 
 writes tests/golden/diffusion/*.safetensors. The network is a tiny one that
-tests/diffusion/tiny_model.c builds as a graph; samplers are diffusers'
+tests/diffusion/tiny_model.c builds as a graph, and the embedded one; samplers are diffusers'
 DDIMPipeline and DDIMScheduler, and plain loops where diffusers has no word for
 what is computed (one eta a step, z of one call, delta_h).
 """
@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMPipeline, DDIMScheduler
+from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.models.modeling_utils import ModelMixin
@@ -20,6 +20,7 @@ from diffusers.models.unets.unet_2d import UNet2DOutput
 from safetensors.torch import save_file
 
 OUT = pathlib.Path(__file__).parent / "diffusion"
+DEMO = pathlib.Path(__file__).parents[2] / "models/demo/avatars32"
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
 
@@ -243,8 +244,29 @@ def make_trajectories():
         print(f"{k:20} {tuple(v.shape)} largest {v.abs().max():.4g}")
 
 
+# -------------------------------------------------------------- demo model --
+
+
+def make_demo():
+    """Whole trajectories of the embedded model, with the config as published."""
+    unet = UNet2DModel.from_pretrained(DEMO, subfolder="unet", torch_dtype=torch.float32)
+    unet.requires_grad_(False).eval()
+    mid = []
+    unet.mid_block.register_forward_hook(lambda module, args, output: mid.append(output))
+    out = {}
+    for name, T, eta, config in [("eta_0", 10, 0.0, {}), ("eta_1", 10, 1.0, {}),
+                                 ("clip_eta_1", 4, 1.0, dict(clip_sample=True))]:
+        mid.clear()
+        out[name] = pipeline(unet, T, eta, **config)
+        if name == "eta_1":
+            out["h_0"] = mid[0][:1].clone()  # of the noisiest and the cleanest step
+            out["h_9"] = mid[9][:1].clone()
+    save_file({k: v.contiguous() for k, v in out.items()}, OUT / "demo.safetensors")
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     make_random()
     make_schedule()
     make_trajectories()
+    make_demo()

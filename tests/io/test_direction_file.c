@@ -208,6 +208,28 @@ static void read_doubles(void **state) {
     free(blob);
 }
 
+/* Written by numpy and safetensors: golden/make_io.py. */
+static void read_python_files(void **state) {
+    hs_error err = {0};
+    hs_directions *d = NULL, *named = NULL;
+    assert_ok(hs_directions_load("golden/io/by_hand.safetensors", &d, &err));
+    assert_ok(hs_directions_load("golden/io/by_hand_named.safetensors", &named, &err));
+    assert_true(d->K == 2 && d->S == 1 && d->T == 1);
+    for (int i = 0; i < 16; i++)
+        assert_true(d->delta_h[i] == (float)i / 8 && named->delta_h[i] == (float)i / 8);
+    assert_int_equal(hs_directions_find(named, "tilt"), 0);
+    assert_int_equal(hs_directions_find(named, "gr\xc3\xb6\xc3\x9f"
+                                               "er"),
+                     1);
+    assert_string_equal(named->unit, "half a turn");
+    assert_int_equal(named->timesteps[0], 500);
+    char *note = hs_directions_get_metadata(named, "note");
+    assert_string_equal(note, "kept");
+    free(note);
+    hs_directions_free(d);
+    hs_directions_free(named);
+}
+
 /* ----------------------------------------------------------- round trip -- */
 
 static float *filled(uint64_t seed, int64_t count) {
@@ -345,13 +367,10 @@ static void save_refuses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuse_nan),
-        cmocka_unit_test(refuse_bad_values),
-        cmocka_unit_test(read_by_hand),
-        cmocka_unit_test(read_single_direction),
-        cmocka_unit_test(read_doubles),
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(find_by_name_then_number),
+        cmocka_unit_test(refuse_nan),   cmocka_unit_test(refuse_bad_values),
+        cmocka_unit_test(read_by_hand), cmocka_unit_test(read_single_direction),
+        cmocka_unit_test(read_doubles), cmocka_unit_test(read_python_files),
+        cmocka_unit_test(round_trip),   cmocka_unit_test(find_by_name_then_number),
         cmocka_unit_test(save_refuses),
     };
     return hs_test_run(refusals, HS_TEST_ROWS(refusals), refuse_row, tests, HS_TEST_ROWS(tests));

@@ -65,6 +65,18 @@ static void refuse_nan(void **state) {
     free(blob);
 }
 
+/* Written by numpy and safetensors: golden/make_io.py. */
+static void read_python_file(void **state) {
+    hs_error err = {0};
+    hs_latents *l = NULL;
+    assert_ok(hs_latents_load("golden/io/latents.safetensors", &l, &err));
+    assert_true(l->n == 2 && l->T == 2 && l->image[0] == 2 && l->image[2] == 2);
+    for (int i = 0; i < 16; i++)
+        assert_true(l->x_T[i] == (float)i / 8);
+    assert_null(l->metadata);
+    hs_latents_free(l);
+}
+
 /* n = 2, T = 3, image [1,2,2], h [2,1,1]. */
 typedef struct hs_test_values {
     float x_T[8], z[24], x_0[8], h[12];
@@ -149,6 +161,7 @@ static void save_refuses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuse_nan),
+        cmocka_unit_test(read_python_file),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(save_refuses),
     };

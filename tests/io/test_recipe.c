@@ -98,6 +98,26 @@ static void read_defaults(void **state) {
     hs_recipe_free(NULL);
 }
 
+/* The recipe that docs/FORMATS.md shows. */
+static void read_documented(void **state) {
+    hs_error err = {0};
+    hs_recipe *r = NULL;
+    char text[65536] = "";
+    FILE *file = fopen("../docs/FORMATS.md", "rb");
+    assert_non_null(file);
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    assert_true(size < sizeof text - 1 && fclose(file) == 0);
+    char *start = strstr(text, "```json\n");
+    assert_non_null(start);
+    start += 8;
+    char *end = strstr(start, "```");
+    assert_non_null(end);
+    assert_ok(hs_recipe_parse("FORMATS.md", start, (size_t)(end - start), &r, &err));
+    assert_true(r->seed == 3 && r->steps == 50 && r->edit_count == 1);
+    assert_true(r->edits[0].strength == -1.5 && r->edits[0].last == 24);
+    hs_recipe_free(r);
+}
+
 static void assert_same_text(const char *a, const char *b) {
     assert_true((a == NULL) == (b == NULL));
     if (a)
@@ -197,6 +217,7 @@ static void save_refuses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_defaults),
+        cmocka_unit_test(read_documented),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(save_refuses),
     };

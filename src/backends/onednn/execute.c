@@ -60,7 +60,7 @@ void hs_od_free(hs_exec *exec) {
     if (exec->owns_cache)
         hs_od_weights_free(exec->cache);
     free(exec->scratch);
-    free(exec->arena);
+    hs_pages_free(exec->arena, (size_t)exec->arena_bytes);
     free(exec->streams);
     free(exec->bound);
     free(exec->buffers);

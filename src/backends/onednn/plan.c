@@ -178,10 +178,9 @@ cleanup:
     return status;
 }
 
-/* The arena is page-mapped by first use, in the pass: it costs nothing here. */
 static hs_status hs_od_finish(hs_exec *exec, hs_error *err) {
     HS_TRY(hs_plan_arena(exec->buffers, exec->buffer_count, &exec->arena_bytes, err));
-    exec->arena = hs_alloc_aligned((size_t)exec->arena_bytes, 1);
+    exec->arena = hs_pages_alloc((size_t)exec->arena_bytes);
     if (!exec->arena)
         return hs_fail_memory(err, (size_t)exec->arena_bytes);
     exec->scratch = hs_alloc_aligned((size_t)exec->threads, (size_t)exec->scratch_bytes);

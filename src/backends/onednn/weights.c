@@ -51,7 +51,7 @@ void hs_od_weights_free(hs_weight_cache *cache) {
     while (cache->blocks) {
         hs_od_block *block = cache->blocks;
         cache->blocks = block->next;
-        munmap(block->data, block->bytes);
+        hs_pages_free(block->data, block->bytes);
         free(block);
     }
     free(cache->entries);
@@ -208,16 +208,13 @@ static void hs_od_convert_team(void *ctx, hs_team *team, int rank) {
             atomic_store(&c->failed, rank + 1);
 }
 
-/* Zeroed memory in huge pages where the kernel grants them: fresh small pages
- * cost more than the conversion. */
 static hs_status hs_od_new_block(hs_weight_cache *cache, size_t bytes, void **out, hs_error *err) {
     hs_od_block *block = hs_calloc(1, sizeof *block);
-    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!block || data == MAP_FAILED) {
+    void *data = block ? hs_pages_alloc(bytes) : NULL;
+    if (!data) {
         free(block);
         return hs_fail_memory(err, bytes);
     }
-    madvise(data, bytes, MADV_HUGEPAGE);
     *block = (hs_od_block){cache->blocks, data, bytes};
     cache->blocks = block;
     *out = data;

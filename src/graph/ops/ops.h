@@ -25,8 +25,7 @@ extern const hs_op_info hs_op_attention_tangent, hs_op_attention_cotangent;
 const hs_shape *hs_rule_input(const hs_graph *graph, const hs_node *node, int i);
 
 /* HS_ERROR_MISMATCH with the op's and the node's name before the message. */
-hs_status hs_rule_fail(const hs_node *node, hs_error *err, const char *format, ...)
-    HS_PRINTF(3, 4);
+hs_status hs_rule_fail(const hs_node *node, hs_error *err, const char *format, ...) HS_PRINTF(3, 4);
 
 /* Input i, called `what` in the message, must have shape `expected`; negative
  * dimensions match any. */
@@ -34,8 +33,8 @@ hs_status hs_rule_expect(const hs_graph *graph, const hs_node *node, int i, cons
                          hs_shape expected, hs_error *err);
 
 /* Inputs i and j have the same shape. */
-hs_status hs_rule_same(const hs_graph *graph, const hs_node *node, int i, const char *what_i,
-                       int j, const char *what_j, hs_error *err);
+hs_status hs_rule_same(const hs_graph *graph, const hs_node *node, int i, const char *what_i, int j,
+                       const char *what_j, hs_error *err);
 
 /* Primal input i goes with the tangent input j: the same shape, or one row. */
 hs_status hs_rule_primal(const hs_graph *graph, const hs_node *node, int i, const char *what_i,

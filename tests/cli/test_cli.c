@@ -1,0 +1,339 @@
+/* The commands end to end, on the embedded model with few steps. */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+static int make_folder(void **state) {
+    char *folder = hs_test_make_folder();
+    hs_run_ok(folder, "$H pca --quiet --steps 4 -n 12 -k 3 -o pca.safetensors");
+    *state = folder;
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    hs_test_remove_folder(*state);
+    free(*state);
+    return 0;
+}
+
+static void assert_kind(const char *folder, const char *name, const char *magic, size_t at) {
+    size_t size;
+    char *bytes = hs_read_all(folder, name, &size);
+    if (size < at + strlen(magic) || memcmp(bytes + at, magic, strlen(magic)) != 0)
+        fail_msg("%s does not have \"%s\" at byte %zu", name, magic, at);
+    free(bytes);
+}
+
+static void assert_same_file(const char *folder, const char *a, const char *b) {
+    size_t a_size, b_size;
+    char *a_bytes = hs_read_all(folder, a, &a_size), *b_bytes = hs_read_all(folder, b, &b_size);
+    if (a_size != b_size || memcmp(a_bytes, b_bytes, a_size) != 0)
+        fail_msg("%s and %s differ", a, b);
+    free(b_bytes);
+    free(a_bytes);
+}
+
+/* A tensor of a file, which must have `count` values. */
+static const float *get(hs_tensors *tensors, const char *name, int64_t count) {
+    hs_error err;
+    hs_tensor_view view;
+    int64_t found = 1;
+    assert_ok(hs_tensors_get(tensors, name, &view, &err));
+    for (int i = 0; i < view.rank; i++)
+        found *= view.dim[i];
+    if (found != count)
+        fail_msg("%s has %lld values, expected %lld", name, (long long)found, (long long)count);
+    return view.data;
+}
+
+static hs_tensors *load(const char *folder, const char *name) {
+    char path[500];
+    hs_error err;
+    hs_tensors *tensors;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_ok(hs_tensors_load(path, &tensors, &err));
+    return tensors;
+}
+
+static void test_help(void **state) {
+    static const char *const commands[] = {"info", "sample", "pca", "edit", "eps", "demo"};
+    hs_run run = hs_run_shell(*state, "$H --help");
+    assert_int_equal(run.status, 0);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char arguments[100], usage[100];
+        assert_non_null(strstr(run.out, commands[i]));
+        snprintf(arguments, sizeof arguments, "$H %s --help", commands[i]);
+        snprintf(usage, sizeof usage, "Usage: hspace %s", commands[i]);
+        hs_run help = hs_run_shell(*state, arguments);
+        assert_int_equal(help.status, 0);
+        assert_non_null(strstr(help.out, usage));
+        assert_non_null(strstr(help.out, "--model"));
+        assert_string_equal(help.err, "");
+        hs_run_free(&help);
+    }
+    assert_null(strstr(run.out, "jacobian")); /* not in this version */
+    hs_run_free(&run);
+    run = hs_run_shell(*state, "$H --version");
+    assert_int_equal(run.status, 0);
+    assert_true(strncmp(run.out, "hspace ", 7) == 0 && strstr(run.out, hs_version()));
+    hs_run_free(&run);
+}
+
+static void test_info(void **state) {
+    json_t *report = hs_run_json(*state, "$H info --json");
+    json_t *h = json_object_get(json_object_get(report, "h"), "after");
+    assert_int_equal(json_integer_value(json_object_get(report, "parameters")), 2736099);
+    assert_int_equal(json_integer_value(json_array_get(h, 0)), 128);
+    assert_int_equal(json_integer_value(json_array_get(h, 2)), 8);
+    assert_true(json_number_value(json_object_get(report, "load_seconds")) <=
+                json_number_value(json_object_get(report, "seconds")));
+    json_decref(report);
+    hs_run run = hs_run_shell(*state, "$H info");
+    assert_non_null(strstr(run.out, "UNet2DModel, 2736099 parameters"));
+    hs_run_free(&run);
+}
+
+static void test_sample_outputs(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 0-3 -o grid.png");
+    hs_run_ok(folder, "$H sample --quiet --steps 2 -o one.webp");
+    hs_run_ok(folder, "$H sample --quiet --steps 2 -o one.jpg");
+    hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 0,1 -o grid.svg");
+    hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 7,7 -o items/");
+    assert_kind(folder, "grid.png", "PNG", 1);
+    assert_kind(folder, "one.webp", "WEBP", 8);
+    assert_kind(folder, "one.jpg", "\xff\xd8", 0);
+    assert_kind(folder, "grid.svg", "<", 0);
+    assert_same_file(folder, "items/000_seed_7.png", "items/001_seed_7.png");
+}
+
+/* Passes are counted, and --tensors has what fixes the images. */
+static void test_sample_tensors(void **state) {
+    const char *folder = *state;
+    json_t *report = hs_run_json(
+        folder,
+        "$H sample --json --quiet --steps 3 --eta 0,1,1 --seed 3,5 --tensors t.safetensors");
+    assert_int_equal(json_integer_value(json_object_get(report, "passes")), 6);
+    assert_int_equal(json_integer_value(json_object_get(report, "images")), 2);
+    json_decref(report);
+    hs_tensors *tensors = load(folder, "t.safetensors");
+    const int64_t image = 3 * 32 * 32, h = 128 * 8 * 8;
+    const float *x_T = get(tensors, "x_T", 2 * image);
+    get(tensors, "z", 2 * 3 * image);
+    get(tensors, "h", 2 * 3 * h);
+    float expected[16];
+    hs_error err;
+    float *whole = malloc((size_t)image * sizeof *whole);
+    assert_ok(hs_randn(5, 1, (size_t)image, whole, &err));
+    memcpy(expected, whole, sizeof expected);
+    free(whole);
+    assert_memory_equal(x_T + image, expected, sizeof expected);
+    hs_tensors_free(tensors);
+}
+
+/* The latent file gives the image that its seeds gave, eta taken from it. */
+static void test_latents_round_trip(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H sample --quiet --steps 3 --eta 0.7 --seed 3,5 --tensors l.safetensors "
+                      "-o before/");
+    hs_run_ok(folder, "$H sample --quiet --latent l.safetensors -o after/");
+    assert_same_file(folder, "before/000_seed_3.png", "after/000_latent_0.png");
+    assert_same_file(folder, "before/001_seed_5.png", "after/001_latent_1.png");
+}
+
+/* The same seed gives the same image for any number of threads. */
+static void test_threads(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H sample --quiet --threads 1 --steps 3 --seed 9 --tensors t1");
+    hs_run_ok(folder, "$H sample --quiet --threads 2 --steps 3 --seed 9 --tensors t2");
+    assert_same_file(folder, "t1", "t2");
+}
+
+static void test_pca(void **state) {
+    const char *folder = *state;
+    json_t *report =
+        hs_run_json(folder, "$H pca --json --quiet --steps 3 -n 8 -k 2 --joint --seed 40 "
+                            "--preview preview.png -o joint.safetensors");
+    assert_int_equal(json_integer_value(json_object_get(report, "k")), 2);
+    assert_int_equal(json_integer_value(json_object_get(report, "n")), 8);
+    assert_true(json_number_value(json_array_get(json_object_get(report, "mean_sigma"), 0)) > 0);
+    json_decref(report);
+    assert_kind(folder, "preview.png", "PNG", 1);
+    hs_tensors *tensors = load(folder, "joint.safetensors");
+    get(tensors, "delta_h", 2 * 3 * 128 * 8 * 8);
+    get(tensors, "sigma", 2 * 3);
+    get(tensors, "mean", 3 * 128 * 8 * 8);
+    hs_tensors_free(tensors);
+    assert_false(hs_exists(folder, "joint.safetensors.resume"));
+    hs_run_ok(folder, "$H pca --quiet --steps 2 -n 6 -k 1 --around 4 --align score -o around");
+    hs_run_ok(folder, "$H pca --quiet --steps 2 -n 8 -k 2 --incremental --batch 4 -o incremental");
+}
+
+/* Before it starts it says what it will take. */
+static void test_pca_announces(void **state) {
+    hs_run run = hs_run_shell(*state, "$H pca --steps 2 -n 4 -k 1 -o small");
+    assert_int_equal(run.status, 0);
+    assert_non_null(strstr(run.err, "PCA of 4 samples at 2 steps: 8 passes"));
+    assert_non_null(strstr(run.err, "memory: "));
+    hs_run_free(&run);
+}
+
+/* Ctrl-C: exit status 1, what to do next; the same command goes on, to the
+ * same result as without the stop. */
+static void test_pca_interrupted(void **state) {
+    const char *folder = *state;
+    hs_run run =
+        hs_run_shell(folder, "sh -c '\"$1\" pca --quiet --steps 50 -n 200 -k 3 -o long & p=$!; "
+                             "sleep 1; kill -TERM $p; wait $p' sh $H");
+    if (run.status != 1 || !strstr(run.err, "goes on from long.resume"))
+        fail_msg("exit status %d: %s", run.status, run.err);
+    assert_true(hs_exists(folder, "long.resume"));
+    assert_false(hs_exists(folder, "long"));
+    hs_run_free(&run);
+}
+
+static void test_edit(void **state) {
+    const char *folder = *state;
+    json_t *report = hs_run_json(
+        folder, "$H edit --json --quiet --steps 4 --seed 3,5 -d pca.safetensors#1=-2..2:3 "
+                "-d pca.safetensors#0=0.5 --window 0-2 --tensors e.safetensors -o edit.png");
+    json_t *edits = json_object_get(report, "edits");
+    assert_int_equal(json_integer_value(json_object_get(report, "images")), 6);
+    json_t *strengths = json_object_get(json_array_get(edits, 0), "strengths");
+    assert_true(json_number_value(json_array_get(strengths, 0)) == -2);
+    assert_true(json_number_value(json_array_get(strengths, 1)) == 0);
+    json_decref(report);
+    assert_kind(folder, "edit.png", "PNG", 1);
+
+    /* Seed by seed, strengths within: items 0 and 1 share x_T, 0 and 3 do not. */
+    const int64_t image = 3 * 32 * 32;
+    hs_tensors *tensors = load(folder, "e.safetensors");
+    const float *x_T = get(tensors, "x_T", 6 * image), *x_0 = get(tensors, "x_0", 6 * image);
+    assert_memory_equal(x_T, x_T + image, (size_t)image * sizeof *x_T);
+    assert_memory_not_equal(x_T, x_T + 3 * image, (size_t)image * sizeof *x_T);
+    assert_memory_not_equal(x_0, x_0 + image, (size_t)image * sizeof *x_0);
+    hs_tensors_free(tensors);
+    hs_run_ok(folder, "$H edit --quiet --steps 4 --seed 3 -d pca.safetensors#1=-2..2:3 -o edits/");
+    assert_true(hs_exists(folder, "edits/000_seed_3_strength_-2.png"));
+    assert_true(hs_exists(folder, "edits/001_seed_3_strength_0.png"));
+}
+
+/* Strength 0 is the unedited image; rows from latents are the rows from seeds. */
+static void test_edit_agrees_with_sample(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H sample --quiet --steps 4 --seed 3,5 --tensors s.safetensors -o plain/");
+    hs_run_ok(folder, "$H edit --quiet --steps 4 --seed 3,5 -d pca.safetensors#0=0..2:2 -o seeds/");
+    hs_run_ok(folder,
+              "$H edit --quiet --latent s.safetensors -d pca.safetensors#0=0..2:2 -o rows/");
+    assert_same_file(folder, "plain/000_seed_3.png", "seeds/000_seed_3_strength_0.png");
+    assert_same_file(folder, "plain/001_seed_5.png", "seeds/002_seed_5_strength_0.png");
+    assert_same_file(folder, "seeds/001_seed_3_strength_+2.png",
+                     "rows/001_latent_0_strength_+2.png");
+    assert_same_file(folder, "seeds/003_seed_5_strength_+2.png",
+                     "rows/003_latent_1_strength_+2.png");
+}
+
+/* A recipe makes its image again, from another folder too. */
+static void test_recipe(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H edit --quiet --steps 4 --eta 0.5 --seed 8 -d pca.safetensors#2=1.5 "
+                      "--window 1-3 --recipe r.json -o once.png");
+    hs_run_ok(folder, "mkdir elsewhere");
+    hs_run_ok(folder,
+              "sh -c 'cd elsewhere && \"$1\" edit --quiet --replay ../r.json -o ../again.png' "
+              "sh $H");
+    assert_same_file(folder, "once.png", "again.png");
+}
+
+/* eps of a sample's own x_T is the first step's; delta_h and h agree with it. */
+static void test_eps(void **state) {
+    const char *folder = *state;
+    const int64_t image = 3 * 32 * 32, h_size = 128 * 8 * 8;
+    char path[500];
+    hs_error err;
+    float *x = malloc((size_t)(2 * image) * sizeof *x),
+          *delta_h = calloc((size_t)h_size, sizeof *delta_h);
+    assert_ok(hs_randn(1, 2, (size_t)image, x, &err));
+    delta_h[7] = 3;
+    hs_tensor_view views[] = {
+        {.name = "sample", .rank = 4, .dim = {2, 3, 32, 32}, .data = x},
+        {.name = "delta_h", .rank = 4, .dim = {1, 128, 8, 8}, .data = delta_h}};
+    snprintf(path, sizeof path, "%s/in.safetensors", folder);
+    assert_ok(hs_tensors_save(path, views, 1, &err));
+    hs_run_ok(folder, "$H eps --quiet --input in.safetensors --timestep 980 -o plain.safetensors");
+    assert_ok(hs_tensors_save(path, views, 2, &err));
+    hs_run_ok(folder, "$H eps --quiet --input in.safetensors --timestep 980,20 -o out.safetensors");
+    hs_tensors *plain = load(folder, "plain.safetensors"), *out = load(folder, "out.safetensors");
+    const float *eps = get(plain, "eps", 2 * image), *edited = get(out, "eps", 2 * image);
+    const float *h = get(plain, "h", 2 * h_size);
+    /* h is the activation before delta_h is added; eps changes. */
+    assert_memory_equal(h, get(out, "h", 2 * h_size), (size_t)h_size * sizeof *h);
+    assert_memory_not_equal(eps, edited, (size_t)image * sizeof *eps);
+    hs_tensors_free(out);
+    hs_tensors_free(plain);
+
+    /* What the file may not hold. */
+    views[0].dim[2] = 31;
+    assert_ok(hs_tensors_save(path, views, 1, &err));
+    hs_run run = hs_run_shell(folder, "$H eps --input in.safetensors --timestep 3 -o e");
+    assert_int_equal(run.status, 1);
+    assert_non_null(strstr(run.err, "sample is [2, 3, 31, 32], expected [n, 3, 32, 32]"));
+    hs_run_free(&run);
+    views[0].dim[2] = 32;
+    views[1].name = "v";
+    assert_ok(hs_tensors_save(path, views, 2, &err));
+    run = hs_run_shell(folder, "$H eps --input in.safetensors --timestep 3 -o e");
+    assert_int_equal(run.status, 1);
+    assert_non_null(strstr(run.err, "Jacobian products"));
+    hs_run_free(&run);
+    run = hs_run_shell(folder, "$H eps --input in.safetensors --timestep 1000 -o e");
+    assert_int_equal(run.status, 1);
+    hs_run_free(&run);
+    free(delta_h);
+    free(x);
+}
+
+static void test_demo(void **state) {
+    static const char *const files[] = {"index.html",     "overview.png", "pca.safetensors",
+                                        "recipe.json",    "random-1.png", "component-0.png",
+                                        "component-1.png"};
+    const char *folder = *state;
+    json_t *report = hs_run_json(folder, "$H demo --json --quiet --steps 3 -n 8 -k 2 -o show/");
+    assert_int_equal(json_array_size(json_object_get(report, "components")), 2);
+    json_decref(report);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char name[100];
+        snprintf(name, sizeof name, "show/%s", files[i]);
+        if (!hs_exists(folder, name))
+            fail_msg("the demo did not write %s", files[i]);
+    }
+    char *page = hs_read_all(folder, "show/index.html", NULL);
+    assert_non_null(strstr(page, "data:image/png;base64,"));
+    assert_non_null(strstr(page, "</html>"));
+    free(page);
+    hs_run_ok(folder, "$H edit --quiet --replay show/recipe.json -o replayed.png");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_sample_outputs),
+        cmocka_unit_test(test_sample_tensors),
+        cmocka_unit_test(test_latents_round_trip),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_pca),
+        cmocka_unit_test(test_pca_announces),
+        cmocka_unit_test(test_pca_interrupted),
+        cmocka_unit_test(test_edit),
+        cmocka_unit_test(test_edit_agrees_with_sample),
+        cmocka_unit_test(test_recipe),
+        cmocka_unit_test(test_eps),
+        cmocka_unit_test(test_demo),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

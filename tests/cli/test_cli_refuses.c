@@ -1,0 +1,167 @@
+/* What the program says to mistakes: one line on stderr that begins with
+ * "hspace: ", and an exit status of 1 (it failed) or 2 (usage). */
+#include "support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+
+typedef struct hs_case {
+    const char *arguments;
+    int status;
+    const char *fragment; /* of the line */
+} hs_case;
+
+static const hs_case usage[] = {
+    {"$H bogus", 2, "no command 'bogus'"},
+    {"$H jacobian --seed 3", 2, "not in this version"},
+    {"$H serve", 2, "not in this version"},
+    {"$H --seed 3", 2, "options follow the command"},
+    {"$H sample", 2, "-o says where"},
+    {"$H sample -o x.txt", 2, "neither a picture"},
+    {"$H sample -o ''", 2, "-o"},
+    {"$H sample --bogus", 2, "unrecognized option '--bogus'"},
+    {"$H sample -o", 2, "requires an argument"},
+    {"$H sample -o a.png b.png", 2, "unexpected argument 'b.png'"},
+    {"$H sample --seed 3-1 -o a.png", 2, "--seed: the range 3-1 runs backwards"},
+    {"$H sample --seed x -o a.png", 2, "--seed: 'x'"},
+    {"$H sample --seed 0-999999999 -o a.png", 2, "more than 100000 seeds"},
+    {"$H sample --steps 0 -o a.png", 2, "--steps: '0'"},
+    {"$H sample --steps 1000000000 -o a.png", 2, "--steps: '1000000000'"},
+    {"$H sample --steps -5 -o a.png", 2, "--steps"},
+    {"$H sample --eta nan -o a.png", 2, "--eta: 'nan'"},
+    {"$H sample --eta -1 -o a.png", 2, "--eta"},
+    {"$H sample --eta 0,,1 -o a.png", 2, "--eta"},
+    {"$H sample --threads 0 -o a.png", 2, "--threads: '0'"},
+    {"$H sample --threads 1000000000 -o a.png", 2, "--threads"},
+    {"$H sample --max-mem 0 -o a.png", 2, "--max-mem: '0'"},
+    {"$H sample --max-mem 1Q -o a.png", 2, "--max-mem: '1Q'"},
+    {"$H sample --h-space under -o a.png", 2, "none of before, middle, after"},
+    {"$H sample --device tpu -o a.png", 2, "neither cpu nor cuda"},
+    {"$H sample --device cuda -o a.png", 1, "built without CUDA"},
+    {"$H sample --precision fast -o a.png", 2, "--precision fast: not in this version"},
+    {"$H sample --z-seed -2 -o a.png", 2, "--z-seed"},
+    {"$H sample --seed 1 --latent l.safetensors -o a.png", 2, "exclude each other"},
+    {"$H edit -o a.png", 2, "-d FILE says which direction"},
+    {"$H edit -d 'a=-3..3' -o a.png", 2, "-d: '-3..3' is not a sweep"},
+    {"$H edit -d 'a=0..3:1000000000' -o a.png", 2, "2 to 1000 strengths"},
+    {"$H edit -d 'a=x' -o a.png", 2, "-d: 'x' is not a number"},
+    {"$H edit -d 'a=0..1:3' -d 'b=0..1:4' -o a.png", 2, "sweeps of 3 and of 4"},
+    {"$H edit -d a --window 5-3 -o a.png", 2, "--window: '5-3'"},
+    {"$H edit --replay r.json --seed 3 -o a.png", 2, "--replay takes seed"},
+    {"$H pca", 2, "-o says where"},
+    {"$H pca -n 0 -o a", 2, "-n: '0'"},
+    {"$H pca -n 1000000000 -o a", 2, "-n: '1000000000'"},
+    {"$H pca -k 0 -o a", 2, "-k: '0'"},
+    {"$H pca -n 5 -k 5 -o a", 2, "-k: 5 components need at least 6 samples"},
+    {"$H pca --align up -o a", 2, "neither index nor score"},
+    {"$H pca --delta 7 -o a", 2, "--delta: '7'"},
+    {"$H pca --seed 0-15 -o a", 2, "--seed: '0-15'"},
+    {"$H pca --preview p.txt -o a", 2, "neither a picture"},
+    {"$H eps", 2, "needs --input"},
+    {"$H eps --input a --timestep 1e3 -o b", 2, "--timestep"},
+    {"$H info -o x", 2, "writes no file"},
+    {"$H demo -n 2", 2, "-n: '2'"},
+    {"$H demo -n 10 -k 10", 2, "-k: 10 components"},
+};
+
+static const hs_case failures[] = {
+    {"$H info -m nowhere", 1, "nowhere"},
+    {"$H info -m empty", 1, "empty"},
+    {"$H info -m file", 1, "file"},
+    {"$H sample -m broken --steps 2 -o a.png", 1, "broken"},
+    {"$H sample --steps 1001 -o a.png", 1, "1001"},
+    {"$H sample --steps 3 --eta 0,1 -o a.png", 1, "eta"},
+    {"$H sample --steps 2 -o nowhere/a.png", 1, "nowhere"},
+    {"$H sample --steps 2 -o file/", 1, "file"},
+    {"$H sample --steps 2 --tensors nowhere/t -o a.png", 1, "nowhere/t"},
+    {"$H sample --steps 2 --tensors empty -o a.png", 1, "is a folder"},
+    {"$H sample --steps 2 --seed 1,2 --recipe r.json -o a.png", 1, "describes one image"},
+    {"$H sample --latent nowhere.safetensors -o a.png", 1, "nowhere.safetensors"},
+    {"$H sample --latent file -o a.png", 1, "file"},
+    {"$H sample --max-mem 1 --steps 2 -o a.png", 1, "memory"},
+    {"$H edit -d nowhere.safetensors --steps 2 -o a.png", 1, "nowhere.safetensors"},
+    {"$H edit -d file --steps 2 -o a.png", 1, "file"},
+    {"$H edit -d file --steps 2 --window 0-2 -o a.png", 1, "steps 0 to 1"},
+    {"$H edit --replay nowhere.json -o a.png", 1, "nowhere.json"},
+    {"$H edit --replay file -o a.png", 1, "file"},
+    {"$H pca --steps 2 -n 4 -k 2 -o nowhere/a", 1, "nowhere"},
+    {"$H pca --steps 2 -n 4 -k 2 -o empty", 1, "is a folder"},
+    {"$H eps --input nowhere --timestep 3 -o e", 1, "nowhere"},
+    {"$H eps --input file --timestep 3 -o e", 1, "file"},
+};
+
+static int make_files(void **state) {
+    char *folder = hs_test_make_folder();
+    hs_run_ok(folder, "true; mkdir empty broken; echo 'not what you think' > file; "
+                      "echo '{' > broken/config.json");
+    *state = folder;
+    return 0;
+}
+
+static int remove_files(void **state) {
+    hs_test_remove_folder(*state);
+    free(*state);
+    return 0;
+}
+
+static void check(const char *folder, const hs_case *c) {
+    hs_run run = hs_run_shell(folder, c->arguments);
+    const char *newline = strchr(run.err, '\n');
+    if (run.status != c->status)
+        fail_msg("%s: exit status %d, expected %d; stderr: %s", c->arguments, run.status, c->status,
+                 run.err);
+    if (strncmp(run.err, "hspace: ", 8) != 0 || !newline || newline[1] != '\0')
+        fail_msg("%s: stderr is not one line of hspace's: %s", c->arguments, run.err);
+    if (!strstr(run.err, c->fragment))
+        fail_msg("%s: '%s' is not in: %s", c->arguments, c->fragment, run.err);
+    if (*run.out)
+        fail_msg("%s: says on stdout: %s", c->arguments, run.out);
+    hs_run_free(&run);
+}
+
+static void test_usage(void **state) {
+    for (size_t i = 0; i < sizeof usage / sizeof *usage; i++)
+        check(*state, &usage[i]);
+}
+
+static void test_failures(void **state) {
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        check(*state, &failures[i]);
+    assert_false(hs_exists(*state, "a.png"));
+    assert_false(hs_exists(*state, "e"));
+}
+
+/* No arguments at all: usage on stderr, status 2. */
+static void test_no_arguments(void **state) {
+    hs_run run = hs_run_shell(*state, "$H");
+    assert_int_equal(run.status, 2);
+    assert_string_equal(run.out, "");
+    assert_non_null(strstr(run.err, "Usage: hspace COMMAND"));
+    hs_run_free(&run);
+}
+
+/* Output that cannot be written is a failure, once and in one line. */
+static void test_lost_output(void **state) {
+    static const char *const commands[] = {"$H --version > /dev/full",
+                                           "$H --version >&-",
+                                           "$H --help > /dev/full",
+                                           "$H sample --help >&-",
+                                           "$H info > /dev/full",
+                                           "$H info --json > /dev/full",
+                                           "$H info --json >&-",
+                                           "$H sample --steps 1 -o b.png > /dev/full",
+                                           "$H sample --steps 1 -o b.png >&-"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        hs_case c = {commands[i], 1, "standard output"};
+        check(*state, &c);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_arguments), cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_failures), cmocka_unit_test(test_lost_output)};
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}

@@ -1,0 +1,91 @@
+/* The embedded model, as published, against diffusers' DDIMPipeline: all rooms
+ * from the files to the image at once, by both back ends. */
+#include "golden.h"
+
+#include <stdlib.h>
+
+#include "models/model.h"
+
+#define X 3072       /* 3x32x32 */
+#define H (128 * 64) /* 128x8x8 */
+
+static const int64_t hs_seeds[] = {3, INT64_C(4294967301)};
+
+/* x_0 [2,3,32,32] and h [2,T,128,8,8] of hs_seeds; free() them. */
+static void hs_make(hs_model *model, hs_backend_kind backend, int T, double eta, float **x_0,
+                    float **h) {
+    hs_error err;
+    hs_denoiser *denoiser;
+    hs_sampler *sampler;
+    hs_denoiser_options options = hs_denoiser_options_default();
+    options.backend = backend;
+    assert_ok(hs_denoiser_create(model, &options, &denoiser, &err));
+    hs_sampler_options sampling = hs_sampler_options_default();
+    sampling.steps = T;
+    sampling.eta = &eta;
+    sampling.eta_count = 1;
+    sampling.clip = true; /* where the config says so */
+    assert_ok(hs_sampler_create(denoiser, &sampling, NULL, &sampler, &err));
+    *x_0 = malloc(2 * X * sizeof **x_0);
+    *h = malloc(2 * (size_t)T * H * sizeof **h);
+    assert_true(*x_0 && *h);
+    assert_ok(hs_sample(sampler, 2, hs_seeds, NULL, NULL, 0, NULL, NULL, *x_0, *h, &err));
+    hs_sampler_free(sampler);
+    hs_denoiser_free(denoiser);
+}
+
+static void hs_expect(const hs_tensor_set *set, const char *name, const float *found,
+                      int64_t count) {
+    float *golden = hs_golden_f32(set, name, count);
+    double error = hs_test_relative_error(found, golden, count);
+    free(golden);
+    print_message("%s: %.3g\n", name, error);
+    assert_true(error <= 1e-4);
+}
+
+static hs_model *hs_open(void) {
+    hs_error err;
+    hs_model *model;
+    assert_ok(hs_model_open("../models/demo/avatars32", NULL, &model, &err));
+    return model;
+}
+
+/* Largest relative differences seen: x_0 1.5e-5, h 3.5e-6. */
+static void test_plain(void **state) {
+    hs_tensor_set *set = hs_golden_open("demo");
+    hs_model *model = hs_open();
+    float *x_0, *h;
+    hs_make(model, HS_BACKEND_ONEDNN, 10, 0, &x_0, &h);
+    hs_expect(set, "eta_0", x_0, 2 * X);
+    free(x_0);
+    free(h);
+    hs_make(model, HS_BACKEND_ONEDNN, 10, 1, &x_0, &h);
+    hs_expect(set, "eta_1", x_0, 2 * X);
+    hs_expect(set, "h_0", h, H);
+    hs_expect(set, "h_9", h + 9 * H, H);
+    free(x_0);
+    free(h);
+    hs_model_free(model);
+    hs_tensor_set_free(set);
+}
+
+static void test_clipped(void **state) {
+    hs_tensor_set *set = hs_golden_open("demo");
+    hs_model *model = hs_open();
+    model->schedule.clip_sample = true;
+    for (int backend = HS_BACKEND_ONEDNN; backend <= HS_BACKEND_REF; backend++) {
+        float *x_0, *h;
+        hs_make(model, (hs_backend_kind)backend, 4, 1, &x_0, &h);
+        hs_expect(set, "clip_eta_1", x_0, 2 * X);
+        free(x_0);
+        free(h);
+    }
+    hs_model_free(model);
+    hs_tensor_set_free(set);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
+                                       cmocka_unit_test(test_clipped)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
