@@ -7,7 +7,6 @@ folder=$1
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 
-export LSAN_OPTIONS="suppressions=$PWD/tests/sanitizers/lsan.supp:print_suppressions=0"
 status=0
 ctest --test-dir "$folder" --parallel "$(nproc)" --output-on-failure --no-tests=error \
     --output-junit "$results" || status=$?
