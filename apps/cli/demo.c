@@ -274,8 +274,6 @@ static hs_status cli_demo_work(cli_session *session, const cli_demo_options *opt
 int cli_demo(int argc, char **argv) {
     cli_demo_options options = {.samples = 200, .components = 10, .shown = 6};
     cli_parse_command(&demo_argp, argc, argv, &options);
-    if (options.common.latent || options.common.tensors)
-        cli_usage_error("demo: --latent and --tensors do not apply here");
     if (options.components >= options.samples)
         cli_usage_error("-k: %d components need at least %d samples, -n is %d", options.components,
                         options.components + 1, options.samples);

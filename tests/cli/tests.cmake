@@ -16,3 +16,4 @@ endforeach()
 # The house's own rules.
 add_test(NAME rooms COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/rooms.sh)
 add_test(NAME exports COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/exports.sh $<TARGET_FILE:hspace_shared>)
+add_test(NAME documented COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/documented.sh $<TARGET_FILE:hspace>)
