@@ -6,14 +6,15 @@
 #include "directions/align.h"
 #include "directions/pca_run.h"
 
-/* Find what brings this step in line with the others; false: nothing to do. */
+/* Find what brings this step in line with the others; step 0 gets the sign that
+ * depends on nothing but the component. */
 static hs_status hs_pca_find_order(const hs_pca_run *run, int step, const float *components, int n,
                                    const double *scores, const double *previous, int *order,
                                    int *flip, hs_error *err) {
     const hs_pca_plan *plan = &run->plan;
-    for (int j = 0; j < plan->k; j++) {
-        order[j] = j;
-        flip[j] = 1;
+    for (int64_t j = 0; j < plan->k; j++) {
+        order[j] = (int)j;
+        flip[j] = hs_align_sign(plan->d, components + j * plan->d);
     }
     if (step == 0)
         return HS_OK;

@@ -131,9 +131,14 @@ hs_status hs_pca_samples_advance(hs_pca_samples *samples, hs_error *err) {
         return HS_OK;
     if (mixed)
         hs_pca_samples_draw(samples, count);
-    HS_TRY(hs_trajectory_step(samples->sampler, &samples->trajectory, samples->done, count, NULL,
-                              mixed ? samples->z : NULL, samples->h + samples->done * samples->d,
-                              err));
+    hs_status status =
+        hs_trajectory_step(samples->sampler, &samples->trajectory, samples->done, count, NULL,
+                           mixed ? samples->z : NULL, samples->h + samples->done * samples->d, err);
+    if (status != HS_OK) /* "item j" in the message is the seed plus j */
+        return hs_fail_prefix(err, status, "PCA: seeds %lld to %lld at step %d",
+                              (long long)(samples->first_seed + samples->done),
+                              (long long)(samples->first_seed + samples->done + count - 1),
+                              samples->trajectory.step);
     HS_TRY(hs_pca_samples_check(samples, count, err));
     samples->done += count;
     return HS_OK;

@@ -38,7 +38,8 @@ hs_status hs_pca_samples_start(hs_pca_samples *samples, const hs_pca_options *op
 
 /*
  * Take the current step for the next piece: `done` grows by up to `batch`.
- * HS_ERROR_NUMERIC names step and seed of an h that is not finite.
+ * HS_ERROR_NUMERIC names the step, and the seed or the piece's seeds, of an h or
+ * eps that is not finite.
  */
 hs_status hs_pca_samples_advance(hs_pca_samples *samples, hs_error *err);
 

@@ -39,7 +39,7 @@ typedef struct hs_keras_walk {
     const char *at;     /* the node that puts it out */
     const char *skip[HS_UNET_MAX_LEVELS * (HS_UNET_MAX_LAYERS + 1) + 1];
     int skip_width[HS_UNET_MAX_LEVELS * (HS_UNET_MAX_LAYERS + 1) + 1];
-    int skips, blocks, concats;
+    int skips, blocks, attentions, concats;
     hs_status status; /* as in builder.h: the first failure sticks */
     hs_error *err;
 } hs_keras_walk;
@@ -172,6 +172,7 @@ static void hs_walk_attention(hs_keras_walk *w, const char *prefix) {
     if (w->config->attention_adds_normalised && !normalised)
         hs_walk_fail(w, node ? node : prefix, "the normalised input, as in other blocks");
     w->config->attention_adds_normalised = normalised;
+    w->attentions++;
     if (w->status == HS_OK && !(w->at = hs_arena_strdup(&w->layers.arena, node)))
         w->status = hs_fail_memory(w->err, 256);
     free(node);
@@ -222,12 +223,12 @@ static void hs_walk_head(hs_keras_walk *w) {
     hs_unet2d_config *c = w->config;
     const hs_keras_layer *conv = hs_walk_peek(w, HS_KERAS_CONV);
     const hs_keras_layer *dense = hs_walk_peek(w, HS_KERAS_DENSE);
-    const int64_t most = 65536;
-    if (conv->kernel->dim[2] > most || dense->kernel->dim[0] > most ||
-        dense->kernel->dim[1] > most) {
-        hs_walk_fail(w, conv->path, "at most 65536 channels");
-        return;
-    }
+    const int64_t sizes[] = {conv->kernel->dim[2], dense->kernel->dim[0], dense->kernel->dim[1]};
+    for (int i = 0; i < 3; i++)
+        if (sizes[i] < 1 || sizes[i] > 65536) {
+            hs_walk_fail(w, conv->path, "1 to 65536 channels, of time as well");
+            return;
+        }
     c->in_channels = c->out_channels = (int)conv->kernel->dim[2];
     w->width = hs_walk_conv(w, "conv_in", "", 3, 1, c->in_channels);
     c->time_channels = (int)dense->kernel->dim[0];
@@ -386,6 +387,9 @@ static hs_status hs_walk_run(hs_keras_walk *w) {
         hs_walk_up_level(w, index);
     if (w->status == HS_OK)
         hs_walk_tail(w);
+    if (w->status == HS_OK)
+        w->status =
+            hs_keras_check_topology(&w->layers, w->blocks, w->attentions, c->levels, w->err);
     return w->status;
 }
 

@@ -108,3 +108,47 @@ double hs_test_span_angle_f32(int k, int64_t d, const float *a, const float *b) 
     free(wide);
     return angle;
 }
+
+double hs_test_spans_angle(int k, int64_t d, const double *sigma, const float *a, int64_t a_stride,
+                           const float *b, int64_t b_stride) {
+    double *wide = malloc(2 * (size_t)k * (size_t)d * sizeof(double)), worst = 0;
+    assert_non_null(wide);
+    for (int j = 0; j < k; j++)
+        for (int64_t c = 0; c < d; c++) {
+            wide[j * d + c] = (double)a[j * a_stride + c];
+            wide[(k + j) * d + c] = (double)b[j * b_stride + c];
+        }
+    int cuts = 0;
+    for (int cut = 1; cut < k; cut++)
+        if (sigma[cut] <= 0.95 * sigma[cut - 1]) {
+            worst = fmax(worst, hs_test_span_angle(cut, d, wide, wide + k * d));
+            cuts++;
+        }
+    assert_true(cuts > 0); /* else nothing was compared */
+    free(wide);
+    return worst;
+}
+
+hs_tensor_set *hs_test_pca_golden(void) {
+    hs_error err;
+    hs_tensor_set *set = NULL;
+    assert_ok(hs_safetensors_open("golden/directions/pca.safetensors", &set, &err));
+    return set;
+}
+
+static const void *golden(const hs_tensor_set *set, const char *name, hs_dtype dtype,
+                          int64_t count) {
+    const hs_tensor *tensor = hs_tensor_set_find(set, name);
+    if (!tensor || tensor->dtype != dtype || hs_tensor_count(tensor) != count)
+        fail_msg("golden values: %s with %lld values is expected", name, (long long)count);
+    assert_int_equal((uintptr_t)tensor->data % hs_dtype_size(dtype), 0);
+    return tensor->data;
+}
+
+const float *hs_test_golden_f32(const hs_tensor_set *set, const char *name, int64_t count) {
+    return golden(set, name, HS_F32, count);
+}
+
+const double *hs_test_golden_f64(const hs_tensor_set *set, const char *name, int64_t count) {
+    return golden(set, name, HS_F64, count);
+}

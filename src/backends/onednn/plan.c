@@ -102,9 +102,25 @@ void hs_od_need_scratch(hs_od_planner *p, int64_t bytes) {
 
 /* -------------------------------------------------------------- nodes -- */
 
+/* One row of a primal value that serves several tangents, and the adjoint of
+ * an odd-size pooling: derivative graphs have them, the steps here do not. */
+static bool hs_od_is_broadcast(const hs_od_planner *p, const hs_node *node) {
+    if (node->op == HS_OP_UPSAMPLE)
+        return node->attr.upsample.odd_h || node->attr.upsample.odd_w;
+    bool rows = node->op == HS_OP_ADD_CHANNEL || node->op == HS_OP_DIVIDE_ROWS;
+    for (int i = 0; rows && i < node->input_count; i++)
+        if (hs_od_node(p, node->input[i])->shape.dim[0] != node->shape.dim[0])
+            return true;
+    return false;
+}
+
 static hs_status hs_od_plan_node(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
     bool map = node->shape.rank == 4;
+    if (hs_od_is_broadcast(p, node))
+        return hs_fail(p->err, HS_ERROR_UNSUPPORTED,
+                       "the CPU back end does not run the op %s of one row for several",
+                       hs_op_get(node->op)->name);
     switch (node->op) {
     case HS_OP_INPUT: return hs_od_plan_import(p, value);
     case HS_OP_WEIGHT: return HS_OK;

@@ -1,0 +1,60 @@
+/*
+ * hs_bench: what bench/run calls.
+ *
+ *   hs_bench peak THREADS
+ *   hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] [--reference]
+ *   hs_bench random-model FOLDER SIZE
+ */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double bench_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+int bench_compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int usage(void) {
+    fputs("usage: hs_bench peak THREADS\n"
+          "       hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] "
+          "[--reference]\n"
+          "       hs_bench random-model FOLDER SIZE\n",
+          stderr);
+    return 2;
+}
+
+static int run_pass(int argc, char **argv) {
+    bench_pass_options options = {argv[0], atoi(argv[1]), atoi(argv[2]), atoi(argv[3])};
+    for (int i = 4; i < argc; i++) {
+        if (!strcmp(argv[i], "--reference"))
+            options.reference = true;
+        else if (!strcmp(argv[i], "--output") && i + 1 < argc)
+            options.output = argv[++i];
+        else if (!strcmp(argv[i], "--expected") && i + 1 < argc)
+            options.expected = argv[++i];
+        else
+            return usage();
+    }
+    if (options.n < 1 || options.repeats < 1)
+        return usage();
+    return bench_pass(&options);
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "peak"))
+        return bench_peak(atoi(argv[2]), 7), 0;
+    if (argc >= 6 && !strcmp(argv[1], "pass"))
+        return run_pass(argc - 2, argv + 2);
+    if (argc == 4 && !strcmp(argv[1], "random-model"))
+        return bench_random_model(argv[2], atoi(argv[3]));
+    return usage();
+}

@@ -1,0 +1,27 @@
+/* The parts of hs_bench. Each prints one line of key=value pairs. */
+#ifndef HS_BENCH_H
+#define HS_BENCH_H
+
+#include "hspace.h"
+
+/* Multiply-adds from registers, and a triad from memory. */
+void bench_peak(int threads, int repeats);
+
+/* Time `repeats` passes of a batch of n; the input is bench_input's. */
+typedef struct bench_pass_options {
+    const char *model;
+    int n, repeats, threads;
+    const char *output;   /* write eps here, raw float32, or NULL */
+    const char *expected; /* compare eps with this file, or NULL */
+    bool reference;       /* compare eps with the reference back end instead */
+} bench_pass_options;
+int bench_pass(const bench_pass_options *options);
+
+/* Write a folder of random weights: google/ddpm-ema-celebahq-256's
+ * architecture for images of `size`. */
+int bench_random_model(const char *folder, int size);
+
+double bench_seconds(void);                      /* monotonic */
+int bench_compare(const void *a, const void *b); /* of doubles, for qsort */
+
+#endif

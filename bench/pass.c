@@ -1,0 +1,138 @@
+/* One problem: a U-Net pass of a batch. What is timed is what is verified. */
+#include "bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define TIMESTEP 100
+
+/* Values in [-1, 1) that any language makes again: a linear congruence. */
+static void bench_input(float *x, size_t count) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+}
+
+static int failed(const hs_error *err) {
+    fprintf(stderr, "hs_bench: %s\n", err->message);
+    return 1;
+}
+
+/* Largest difference relative to the largest expected value. */
+static double largest_error(const float *found, const float *expected, size_t count) {
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        worst = fmax(worst, fabs((double)found[i] - (double)expected[i]));
+        largest = fmax(largest, fabs((double)expected[i]));
+    }
+    return worst / largest;
+}
+
+static int compare_file(const char *path, const float *eps, size_t count, double *error) {
+    float *expected = malloc(count * sizeof *expected);
+    FILE *file = fopen(path, "rb");
+    int status = 1;
+    if (expected && file && fread(expected, sizeof *expected, count, file) == count) {
+        *error = largest_error(eps, expected, count);
+        status = 0;
+    } else {
+        fprintf(stderr, "hs_bench: %s: cannot read %zu values\n", path, count);
+    }
+    if (file)
+        fclose(file);
+    free(expected);
+    return status;
+}
+
+static int write_file(const char *path, const float *eps, size_t count) {
+    FILE *file = fopen(path, "wb");
+    size_t written = file ? fwrite(eps, sizeof *eps, count, file) : 0;
+    if (!file || fclose(file) || written != count) {
+        fprintf(stderr, "hs_bench: %s: cannot write\n", path);
+        return 1;
+    }
+    return 0;
+}
+
+static int compare_reference(hs_model *model, int n, const float *x, const int *t, const float *eps,
+                             size_t count, double *error) {
+    hs_error err;
+    hs_denoiser *denoiser = NULL;
+    hs_denoiser_options options = hs_denoiser_options_default();
+    options.backend = HS_BACKEND_REF;
+    float *expected = malloc(count * sizeof *expected);
+    if (!expected || hs_denoiser_create(model, &options, &denoiser, &err) != HS_OK ||
+        hs_denoiser_eps(denoiser, n, x, t, NULL, expected, NULL, &err) != HS_OK) {
+        hs_denoiser_free(denoiser);
+        free(expected);
+        return failed(&err);
+    }
+    *error = largest_error(eps, expected, count);
+    hs_denoiser_free(denoiser);
+    free(expected);
+    return 0;
+}
+
+int bench_pass(const bench_pass_options *o) {
+    hs_error err;
+    hs_model *model;
+    hs_denoiser *denoiser;
+    hs_model_info info;
+    double start = bench_seconds();
+    if (hs_model_open(o->model, NULL, &model, &err) != HS_OK)
+        return failed(&err);
+    hs_model_get_info(model, &info);
+    hs_denoiser_options options = hs_denoiser_options_default();
+    options.threads = o->threads;
+    int64_t bytes;
+    if (hs_denoiser_create(model, &options, &denoiser, &err) != HS_OK ||
+        hs_denoiser_bytes(denoiser, o->n, &bytes, &err) != HS_OK)
+        return failed(&err);
+    double load = bench_seconds() - start;
+    size_t count = (size_t)o->n * (size_t)(info.image[0] * info.image[1] * info.image[2]);
+    float *x = malloc(count * sizeof *x), *eps = malloc(count * sizeof *eps);
+    int *t = malloc((size_t)o->n * sizeof *t);
+    double *seconds = malloc((size_t)o->repeats * sizeof *seconds);
+    if (!x || !eps || !t || !seconds)
+        return fputs("hs_bench: out of memory\n", stderr), 1;
+    bench_input(x, count);
+    for (int i = 0; i < o->n; i++)
+        t[i] = TIMESTEP;
+    for (int r = -1; r < o->repeats; r++) { /* the first one touches the memory */
+        start = bench_seconds();
+        if (hs_denoiser_eps(denoiser, o->n, x, t, NULL, eps, NULL, &err) != HS_OK)
+            return failed(&err);
+        if (r >= 0)
+            seconds[r] = bench_seconds() - start;
+    }
+    qsort(seconds, (size_t)o->repeats, sizeof *seconds, bench_compare);
+    double median = seconds[o->repeats / 2];
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("median_ms=%.3f min_ms=%.3f gflops=%.1f load_ms=%.0f rss_mb=%.0f", median * 1e3,
+           seconds[0] * 1e3, 2e-9 * (double)info.macs * o->n / median, load * 1e3,
+           (double)usage.ru_maxrss / 1024);
+    double error = 0;
+    int status = 0;
+    if (o->output)
+        status = write_file(o->output, eps, count);
+    if (status == 0 && o->expected)
+        status = compare_file(o->expected, eps, count, &error);
+    else if (status == 0 && o->reference)
+        status = compare_reference(model, o->n, x, t, eps, count, &error);
+    if (status == 0 && (o->expected || o->reference))
+        printf(" error=%.2g", error);
+    printf("\n");
+    free(seconds);
+    free(t);
+    free(eps);
+    free(x);
+    hs_denoiser_free(denoiser);
+    hs_model_free(model);
+    return status;
+}
