@@ -38,11 +38,52 @@ static int hs_svg_load(const hs_svg *svg, int scale, int bands, VipsImage **imag
     return failed ? -1 : 0;
 }
 
+/*
+ * Without any font the renderer draws every character as the same box and says
+ * nothing. So draw "W" and "i", each in a half of a strip: with a font the two
+ * halves differ.
+ */
+static hs_status hs_svg_check_fonts(hs_error *err) {
+    enum { SIDE = 32 };
+    hs_status status = HS_OK;
+    VipsImage *image = NULL;
+    void *memory = NULL;
+    size_t size = 0;
+    hs_svg svg;
+    hs_svg_begin(&svg, 2 * SIDE, SIDE);
+    hs_text_style middle = {.anchor = HS_ANCHOR_MIDDLE};
+    hs_svg_label(&svg, "W", 20, 0.5 * SIDE, 0.5 * SIDE, middle);
+    hs_svg_label(&svg, "i", 20, 1.5 * SIDE, 0.5 * SIDE, middle);
+    HS_CHECK(hs_svg_end(&svg, err));
+    if (hs_svg_load(&svg, 1, 1, &image) || !(memory = vips_image_write_to_memory(image, &size)) ||
+        size != 2 * SIDE * SIDE) {
+        status = hs_vips_fail(err, HS_ERROR_INTERNAL, "cannot draw text");
+        goto cleanup;
+    }
+    int differences = 0;
+    for (int y = 0; y < SIDE; y++) {
+        const uint8_t *row = (const uint8_t *)memory + 2 * SIDE * y;
+        for (int x = 0; x < SIDE; x++)
+            differences += abs(row[x] - row[SIDE + x]) > 64;
+    }
+    if (differences < 8)
+        status = hs_fail(err, HS_ERROR_UNSUPPORTED,
+                         "no font found to label figures with: install DejaVu Sans "
+                         "(fonts-dejavu-core), or write .svg instead");
+cleanup:
+    g_free(memory);
+    g_clear_object(&image);
+    hs_svg_free(&svg);
+    return status;
+}
+
 hs_status hs_svg_render(const hs_svg *svg, int scale, int bands, hs_pixels *out, hs_error *err) {
     HS_TRY(hs_vips_setup(err));
     if (!vips_type_find("VipsOperation", "svgload_buffer"))
         return hs_fail(err, HS_ERROR_UNSUPPORTED,
                        "this libvips cannot draw SVG (built without librsvg): write .svg instead");
+    if (memmem(svg->data, svg->size, "<text", 5))
+        HS_TRY(hs_svg_check_fonts(err));
     hs_status status = HS_OK;
     VipsImage *image = NULL;
     void *memory = NULL;

@@ -16,6 +16,7 @@ hs_status hs_render_check(const char *path, int64_t width, int64_t height, hs_im
 /*
  * Draw an ended SVG of ours, enlarged by `scale`, into [height * scale, width *
  * scale, bands] pixels over white; bands 1 takes the luminance. free() the data.
+ * HS_ERROR_UNSUPPORTED on a machine without fonts.
  */
 hs_status hs_svg_render(const hs_svg *svg, int scale, int bands, hs_pixels *out, hs_error *err);
 

@@ -238,24 +238,25 @@ hs_status hs_atomic_write(hs_atomic *file, const void *data, size_t size, hs_err
 
 /* Make the rename itself durable. Folders that cannot be synced (some network
  * file systems) are no error: the data are in place. */
-static hs_status hs_sync_folder(const char *path, hs_error *err) {
+static hs_status hs_sync_folder(const char *path, const char *folder, hs_error *err) {
     hs_status status = HS_OK;
-    char *folder = hs_folder_of(path);
-    if (!folder)
-        return hs_fail_memory(err, strlen(path));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (fsync(fd) != 0 && errno == EIO)
-            status =
-                hs_fail(err, HS_ERROR_IO, "%s: cannot sync its folder: %s", path, strerror(errno));
-        close(fd);
-    }
-    free(folder);
+    if (fd < 0)
+        return HS_OK;
+    if (fsync(fd) != 0 && errno == EIO)
+        status = hs_fail(err, HS_ERROR_IO, "%s: cannot sync its folder: %s", path, strerror(errno));
+    close(fd);
     return status;
 }
 
 hs_status hs_atomic_commit(hs_atomic *file, hs_error *err) {
     hs_status status = HS_OK;
+    /* Before the rename, after which nothing should be able to fail. */
+    char *folder = hs_folder_of(file->path);
+    if (!folder) {
+        status = hs_fail_memory(err, strlen(file->path));
+        goto cleanup;
+    }
     /* Terminals and pipes cannot be synced (EINVAL, EROFS). */
     if (fsync(file->fd) != 0 && (file->temporary || (errno != EINVAL && errno != EROFS))) {
         status = hs_fail(err, HS_ERROR_IO, "%s: cannot sync: %s", file->path, strerror(errno));
@@ -275,9 +276,10 @@ hs_status hs_atomic_commit(hs_atomic *file, hs_error *err) {
         }
         free(file->temporary);
         file->temporary = NULL;
-        HS_CHECK(hs_sync_folder(file->path, err));
+        HS_CHECK(hs_sync_folder(file->path, folder, err));
     }
 cleanup:
+    free(folder);
     hs_atomic_abort(file);
     return status;
 }

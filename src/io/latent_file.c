@@ -143,9 +143,9 @@ static hs_status hs_latents_metadata(const char *path, const char *metadata, cha
     if (!metadata)
         metadata = "{}";
     HS_TRY(hs_json_parse_object(path, metadata, strlen(metadata), &object, err));
-    json_object_set_new(object, "format", json_string(HS_LATENTS_FORMAT));
-    json_object_set_new(object, "version", json_string(HS_LATENTS_VERSION));
-    char *text = json_dumps(object, JSON_COMPACT);
+    bool put = json_object_set_new(object, "format", json_string(HS_LATENTS_FORMAT)) == 0 &&
+               json_object_set_new(object, "version", json_string(HS_LATENTS_VERSION)) == 0;
+    char *text = put ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     if (!text)
         return hs_fail_memory(err, strlen(metadata));

@@ -215,7 +215,7 @@ static hs_status hs_read_length(const char *path, const uint8_t *data, size_t si
     if (length > HS_SAFETENSORS_MAX_HEADER)
         return hs_fail(err, HS_ERROR_FORMAT,
                        "%s: expected a safetensors header of at most %llu bytes, found a length of "
-                       "%llu",
+                       "%llu (is it a safetensors file?)",
                        path, (unsigned long long)HS_SAFETENSORS_MAX_HEADER,
                        (unsigned long long)length);
     if (length > size - 8)

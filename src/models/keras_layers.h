@@ -54,6 +54,11 @@ void hs_keras_layers_free(hs_keras_layers *layers);
 /* The node's input, without the ":0" of its output; NULL if there is none. */
 const char *hs_keras_node_input(const hs_keras_layers *layers, const char *node, int input);
 
+/* Refuse ops that are not the family's, or not as many as so many residual
+ * blocks, attention blocks and levels have (keras_topology.c). */
+hs_status hs_keras_check_topology(const hs_keras_layers *layers, int blocks, int attentions,
+                                  int levels, hs_error *err);
+
 /* The last component of a path: "conv2d_67". */
 const char *hs_keras_base(const char *path);
 

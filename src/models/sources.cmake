@@ -7,6 +7,8 @@ set(SOURCES
   models/fingerprint.c
   models/keras_ddpm.c
   models/keras_layers.c
+  models/keras_topology.c
+  models/keras_walk.c
   models/model.c
   models/names.c
   models/unet2d.c

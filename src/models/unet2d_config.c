@@ -257,6 +257,10 @@ static hs_status hs_config_check_groups(const hs_unet2d_config *c, hs_error *err
 static hs_status hs_config_check(const hs_unet2d_config *c, hs_error *err) {
     HS_TRY(hs_config_check_groups(c, err));
     for (int axis = 0; axis < 2; axis++)
+        if (c->sample_size[axis] < 1 || c->sample_size[axis] > HS_MAX_SAMPLE_SIZE)
+            return hs_fail(err, HS_ERROR_FORMAT, "sample_size is %d, expected 1 to %d",
+                           c->sample_size[axis], HS_MAX_SAMPLE_SIZE);
+    for (int axis = 0; axis < 2; axis++)
         if (c->sample_size[axis] % (1 << (c->levels - 1)))
             return hs_fail(err, HS_ERROR_FORMAT,
                            "sample_size %d x %d is not a multiple of %d, "

@@ -256,6 +256,11 @@ class Keras:
         y = ((groups - mean) / torch.sqrt(var + 1e-3)).reshape(n, h, w, c) * gamma + beta
         return y, self.node(name + "/Reshape_3", "Reshape", [at])
 
+    def silu(self, value):
+        at = self.layer("tf.nn.silu")
+        self.node(at + "/Sigmoid", "Sigmoid")
+        return F.silu(value), self.node(at + "/mul_1", "Mul")
+
     def add(self, a, b):
         name = self.layer("add") + "/add"
         return a[0] + b[0], self.node(name, "AddV2", [a[1], b[1]])
@@ -266,12 +271,12 @@ class Keras:
 
     def residual(self, x, temb, width, tap=lambda x: x):
         skip = self.conv(x, width, 1) if x[0].shape[-1] != width else x
-        t, at = self.dense(F.silu(temb), width)
+        t, at = self.dense(self.silu(temb)[0], width)
         y, _ = self.norm(x)
-        y = self.conv((F.silu(y), "silu"), width)
+        y = self.conv(self.silu(y), width)
         y = self.add(y, (t[:, None, None, :], at))
         y, _ = tap(self.norm(y))
-        y = self.conv((F.silu(y), "silu"), width)
+        y = self.conv(self.silu(y), width)
         return self.add(y, skip)
 
     def attention(self, x):
@@ -281,10 +286,16 @@ class Keras:
         n, h, w, c = x[0].shape
         tokens = x[0].reshape(n, h * w, c)
         q, k, v = (self.dense(tokens, c, inside, "Tensordot", gain)[0] for gain in (3, 3, 1.2))
+        self.node(block + "/Softmax", "Softmax")
         p = torch.softmax(q @ k.transpose(1, 2) * c ** -0.5, -1)
         y, at = self.dense(p @ v, c, inside, "Tensordot")
         name = self.node(block + "/add", "AddV2", [x[1], at])
         return x[0] + y.reshape(n, h, w, c), name
+
+    def time_nodes(self):
+        at = self.layer("time_embedding")
+        sines = [self.node(at + "/Sin", "Sin"), self.node(at + "/Cos", "Cos")]
+        self.node(at + "/concat", "ConcatV2", sines)
 
     def run(self, image, t, widths, attends, layers, delta=None):
         """eps and h (before, middle, after); `delta` {where: tensor} is added."""
@@ -298,8 +309,9 @@ class Keras:
         half = 2 * widths[0]
         frequency = torch.exp(torch.arange(half) * (-math.log(10000) / (half - 1)))
         temb = t.float()[:, None] * frequency
+        self.time_nodes()
         temb = torch.cat([torch.sin(temb), torch.cos(temb)], -1)
-        temb = self.dense(F.silu(self.dense(temb, 2 * half)[0]), 2 * half)[0]
+        temb = self.dense(self.silu(self.dense(temb, 2 * half)[0])[0], 2 * half)[0]
         skips = [x]
         for width, attend in zip(widths, attends):
             for _ in range(layers):
@@ -318,10 +330,11 @@ class Keras:
                 x = self.residual(self.concat(x, skips.pop()), temb, widths[level])
                 x = self.attention(x) if attends[level] else x
             if level:
+                self.node(self.layer("up_sampling2d") + "/resize", "ResizeNearestNeighbor")
                 x = self.conv((x[0].repeat_interleave(2, 1).repeat_interleave(2, 2), x[1]),
                               widths[level])
         y, _ = self.norm(x)
-        return self.conv((F.silu(y), "silu"), image.shape[-1])[0], taps
+        return self.conv(self.silu(y), image.shape[-1])[0], taps
 
 
 def make_keras():

@@ -1,6 +1,7 @@
 /* Images in files: round trips, what is refused, damaged input. */
 #include "support.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,8 +261,38 @@ static void test_transparency_and_depth(void **state) {
     g_object_unref(image);
 }
 
+/* Several threads start libvips at once and go on working; run first. */
+static void *work(void *ctx) {
+    const fixture *f = ctx;
+    hs_error err;
+    for (int i = 0; i < 5; i++) {
+        hs_pixels in = {W, H, 3, (uint8_t *)f->data}, out = {0};
+        void *data = NULL;
+        size_t size = 0;
+        if (hs_image_encode("x", &in, HS_IMAGE_PNG, &data, &size, &err) != HS_OK ||
+            hs_image_decode("x", data, size, &out, &err) != HS_OK ||
+            memcmp(out.data, in.data, sizeof f->data) != 0)
+            return "failed";
+        free(data);
+        free(out.data);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state) {
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work, *state), 0);
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round_trips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gray_webp, setup, teardown),
         cmocka_unit_test_setup_teardown(test_save_refused, setup, teardown),

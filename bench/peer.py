@@ -1,0 +1,58 @@
+"""The peer of bench/run: the same pass in PyTorch and diffusers.
+
+    peer.py MODEL N REPEATS THREADS MODE OUTPUT
+
+MODE is contiguous, channels_last, compile (channels_last compiled) or
+compile_contiguous. Prints key=value pairs like hs_bench and writes eps, raw
+float32, to OUTPUT. The allocator is the caller's choice (LD_PRELOAD).
+"""
+import resource
+import sys
+import time
+
+import torch
+from diffusers import UNet2DModel
+
+TIMESTEP = 100
+
+
+def bench_input(shape):
+    """The values of hs_bench's bench_input: a linear congruence."""
+    count = torch.Size(shape).numel()
+    state, values = 1, []
+    for _ in range(count):
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+        values.append((state >> 8) / 8388608.0 - 1.0)
+    return torch.tensor(values, dtype=torch.float32).reshape(shape)
+
+
+def main():
+    model, n, repeats, threads, mode, output = sys.argv[1:]
+    n, repeats = int(n), int(repeats)
+    torch.set_num_threads(int(threads) or torch.get_num_threads())
+    net = UNet2DModel.from_pretrained(model, torch_dtype=torch.float32, local_files_only=True)
+    net = net.eval().requires_grad_(False)
+    size = net.config.sample_size
+    h, w = (size, size) if isinstance(size, int) else size
+    x = bench_input((n, net.config.in_channels, h, w))
+    if mode in ("channels_last", "compile"):
+        net = net.to(memory_format=torch.channels_last)
+        x = x.to(memory_format=torch.channels_last)
+    if mode.startswith("compile"):
+        net = torch.compile(net)
+    t = torch.tensor(TIMESTEP)
+    seconds = []
+    with torch.inference_mode():
+        for r in range(repeats + 2):  # the first ones compile and touch memory
+            start = time.perf_counter()
+            eps = net(x, t).sample
+            if r >= 2:
+                seconds.append(time.perf_counter() - start)
+    seconds.sort()
+    eps.contiguous().numpy().tofile(output)
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"median_ms={seconds[len(seconds) // 2] * 1e3:.3f} min_ms={seconds[0] * 1e3:.3f} "
+          f"rss_mb={rss:.0f} torch={torch.__version__}")
+
+
+main()
