@@ -1,6 +1,9 @@
 # Sources of this room, by name.
 set(SOURCES
   denoiser.c
+  diffusion/edit_friendly.c
+  diffusion/inversion.c
+  diffusion/inversion_result.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c
