@@ -200,7 +200,7 @@ static hs_status cli_pca_work(cli_session *session, cli_pca_options *options,
     if (status == HS_OK)
         status = hs_pca(session->sampler, pca, &session->monitor, directions, err);
     cli_progress_end(&session->progress);
-    if (status == HS_ERROR_CANCELLED)
+    if (status == HS_ERROR_CANCELLED && access(pca->resume, R_OK) == 0)
         return cli_fail(err, status, "stopped; the same command goes on from %s", pca->resume);
     if (status == HS_OK)
         status = hs_directions_save(*directions, options->common.output, err);
