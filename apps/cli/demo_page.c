@@ -139,17 +139,20 @@ static hs_status cli_put_part(FILE *file, const cli_demo_result *result, const c
 }
 
 static void cli_put_ending(FILE *file, const cli_demo_result *result) {
-    fprintf(file,
-            "<h2>What to type next</h2>\n<pre>"
-            "hspace edit --seed 5-8 --eta 1 -d %s/%s#0=-3..3:7 -o edit.png\n"
-            "hspace edit --replay %s/%s -o again.png\n"
-            "hspace sample --seed 0-15 -o samples.png\n"
-            "hspace pca -n 1000 -k 20 --preview preview.png -o pca.safetensors\n"
-            "hspace pca -m FOLDER -n 1000 -o mine.safetensors</pre>\n"
-            "<p>The last line does the same for any diffusers DDPM folder. The method is that of "
-            "Haas et al., <cite>Discovering Interpretable Directions in the Semantic Latent Space "
-            "of Diffusion Models</cite>, FG 2024 (arXiv 2303.11073).</p>\n</html>\n",
-            result->folder, result->directions, result->folder, result->recipe);
+    fputs("<h2>What to type next</h2>\n<pre>hspace edit", file);
+    cli_put_escaped(file, result->model);
+    fputs(" --seed 5-8 --eta 1 -d ", file);
+    cli_put_escaped(file, result->folder);
+    fprintf(file, "/%s#0=-3..3:7 -o edit.png\nhspace edit --replay ", result->directions);
+    cli_put_escaped(file, result->folder);
+    fprintf(file, "/%s -o again.png\nhspace sample", result->recipe);
+    cli_put_escaped(file, result->model);
+    fputs(" --seed 0-15 -o samples.png\n"
+          "hspace pca -m FOLDER -n 1000 -k 20 --preview preview.png -o mine.safetensors</pre>\n"
+          "<p>The last line does the same for any diffusers DDPM folder. The method is that of "
+          "Haas et al., <cite>Discovering Interpretable Directions in the Semantic Latent Space "
+          "of Diffusion Models</cite>, FG 2024 (arXiv 2303.11073).</p>\n</html>\n",
+          file);
 }
 
 /* The whole page into `file`, which is closed. */
