@@ -246,7 +246,7 @@ static void cli_demo_report(const cli_session *session, const cli_demo_result *r
 static hs_status cli_demo_work(cli_session *session, const cli_demo_options *options,
                                cli_demo_result *result, hs_error *err) {
     hs_directions *directions = NULL;
-    hs_status status = cli_check_writable(result->folder, err);
+    hs_status status = cli_check_writable(result->folder, CLI_OUTPUT_FOLDER, err);
     if (status == HS_OK)
         status = cli_open_sampler(session, 1, options->samples, err);
     if (status == HS_OK)

@@ -179,9 +179,9 @@ static void cli_pca_report(const cli_session *session, const cli_pca_options *op
 static hs_status cli_pca_work(cli_session *session, cli_pca_options *options,
                               hs_directions **directions, hs_cost *cost, hs_error *err) {
     hs_pca_options *pca = &options->pca;
-    hs_status status = cli_check_writable(options->common.output, err);
+    hs_status status = cli_check_writable(options->common.output, CLI_OUTPUT_NONE, err);
     if (status == HS_OK && options->preview)
-        status = cli_check_writable(options->preview, err);
+        status = cli_check_writable(options->preview, CLI_OUTPUT_IMAGE, err);
     if (status == HS_OK)
         status = cli_open_sampler(session, 1, pca->n, err);
     if (status == HS_OK && options->preview)

@@ -104,6 +104,7 @@ static void test_sample_outputs(void **state) {
     hs_run_ok(folder, "$H sample --quiet --steps 2 -o one.jpg");
     hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 0,1 -o grid.svg");
     hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 7,7 -o items/");
+    hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 7,7 -o items");
     assert_kind(folder, "grid.png", "PNG", 1);
     assert_kind(folder, "one.webp", "WEBP", 8);
     assert_kind(folder, "one.jpg", "\xff\xd8", 0);
@@ -323,6 +324,7 @@ static void test_demo(void **state) {
     assert_non_null(strstr(page, "</html>"));
     free(page);
     hs_run_ok(folder, "$H edit --quiet --replay show/recipe.json -o replayed.png");
+    hs_run_ok(folder, "$H demo --quiet --steps 3 -n 4 -k 1 -o show"); /* once more */
 }
 
 int main(void) {
