@@ -14,8 +14,9 @@ static const char doc[] =
     "Find principal components of h-space in the embedded model, and write a folder that shows "
     "what each of them changes: pictures, a page, the direction file and a recipe.";
 
-#define CLI_DEMO_ROWS 4      /* portraits of a grid */
-#define CLI_DEMO_COLUMNS 7   /* strengths */
+#define CLI_DEMO_ROWS 3      /* portraits of a grid */
+#define CLI_DEMO_COLUMNS 5   /* its strengths */
+#define CLI_DEMO_OVERVIEW 7  /* strengths of the overview */
 #define CLI_DEMO_RANGE 3.0   /* sigma */
 #define CLI_DEMO_SEED 1000   /* first portrait shown: none of those that PCA saw */
 #define CLI_DEMO_RANDOM 7919 /* seed of the random directions */
@@ -126,7 +127,7 @@ static hs_status cli_demo_parts(cli_session *session, cli_demo_result *result,
     if (status == HS_OK) {
         cli_preview preview = {.directions = directions,
                                .count = result->part_count,
-                               .columns = CLI_DEMO_COLUMNS,
+                               .columns = CLI_DEMO_OVERVIEW,
                                .range = CLI_DEMO_RANGE,
                                .seed = CLI_DEMO_SEED,
                                .path = overview};
@@ -137,6 +138,8 @@ static hs_status cli_demo_parts(cli_session *session, cli_demo_result *result,
     for (int i = 0; i < result->part_count && status == HS_OK; i++) {
         cli_demo_part *part = &result->parts[i];
         char title[80];
+        if (!session->options->quiet)
+            cli_message("drawing component %d of %d", i, result->part_count);
         part->index = i;
         part->change = change[i];
         part->random_change = change[result->part_count + i];
@@ -271,8 +274,6 @@ static hs_status cli_demo_work(cli_session *session, const cli_demo_options *opt
 int cli_demo(int argc, char **argv) {
     cli_demo_options options = {.samples = 200, .components = 10, .shown = 6};
     cli_parse_command(&demo_argp, argc, argv, &options);
-    if (options.common.latent || options.common.tensors)
-        cli_usage_error("demo: --latent and --tensors do not apply here");
     if (options.components >= options.samples)
         cli_usage_error("-k: %d components need at least %d samples, -n is %d", options.components,
                         options.components + 1, options.samples);

@@ -127,8 +127,8 @@ static hs_status cli_put_part(FILE *file, const cli_demo_result *result, const c
                               hs_error *err) {
     fprintf(file, "<h2>Component %d</h2>\n<div class=\"pair\">\n<figure>", part->index);
     hs_status status =
-        cli_put_image(file, result, part->grid, "Four samples moved along the component", err);
-    fputs("<figcaption>the component, on four samples</figcaption></figure>\n<figure>", file);
+        cli_put_image(file, result, part->grid, "Samples moved along the component", err);
+    fputs("<figcaption>the component, on three samples</figcaption></figure>\n<figure>", file);
     if (status == HS_OK)
         status = cli_put_image(file, result, part->random,
                                "The same samples moved along a random direction", err);

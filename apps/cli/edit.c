@@ -34,7 +34,7 @@ static error_t cli_edit_parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-static const struct argp_child edit_children[] = {{&cli_seed_argp, 0, NULL, 0},
+static const struct argp_child edit_children[] = {{&cli_start_argp, 0, NULL, 0},
                                                   {&cli_edit_argp, 0, NULL, 0},
                                                   {&cli_sampling_argp, 0, NULL, 0},
                                                   {&cli_common_argp, 0, NULL, 0},

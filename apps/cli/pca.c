@@ -224,8 +224,6 @@ static void cli_pca_check(const cli_pca_options *options) {
     const cli_options *common = &options->common;
     if (!common->output)
         cli_usage_error("pca: -o says where the direction file goes (x.safetensors)");
-    if (common->latent || common->tensors)
-        cli_usage_error("pca: --latent and --tensors do not apply here");
     if (options->pca.k >= options->pca.n)
         cli_usage_error("-k: %d components need at least %d samples, -n is %d", options->pca.k,
                         options->pca.k + 1, options->pca.n);

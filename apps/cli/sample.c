@@ -28,7 +28,7 @@ static error_t cli_sample_parse(int key, char *arg, struct argp_state *state) {
     return cli_default_key(key, arg, state);
 }
 
-static const struct argp_child sample_children[] = {{&cli_seed_argp, 0, NULL, 0},
+static const struct argp_child sample_children[] = {{&cli_start_argp, 0, NULL, 0},
                                                     {&cli_sampling_argp, 0, NULL, 0},
                                                     {&cli_common_argp, 0, NULL, 0},
                                                     {0}};

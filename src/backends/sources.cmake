@@ -1,6 +1,7 @@
 # The loops of kernels/ are compiled once for each instruction set and chosen at
 # run time; -ffp-contract=fast lets them use fused multiply-add.
-set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/table.c)
+set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c
+  backends/kernels/tangent.c backends/kernels/table.c)
 function(hs_kernels isa)
   add_library(hs_kernels_${isa} OBJECT ${KERNELS})
   target_include_directories(hs_kernels_${isa} PRIVATE . ../include)
@@ -18,12 +19,14 @@ endif()
 set(SOURCES
   backends/kernels/select.c
   backends/onednn/attention.c
+  backends/onednn/attention_tangent.c
   backends/onednn/conv2d.c
   backends/onednn/elementwise.c
   backends/onednn/execute.c
   backends/onednn/fuse.c
   backends/onednn/group_norm.c
   backends/onednn/linear.c
+  backends/onednn/norm_tangent.c
   backends/onednn/plan.c
   backends/onednn/resample.c
   backends/onednn/small.c

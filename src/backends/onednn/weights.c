@@ -16,6 +16,7 @@ typedef struct hs_od_weight {
     bool plain;          /* float32 in the file's order; else `md` */
     int64_t dim[4];      /* o, i, kh, kw of the whole kernel */
     int first, channels; /* slice of i */
+    bool adjoint;        /* i and o exchanged, kernel flipped */
     dnnl_memory_desc_t md;
     int64_t floats;
     float *data;              /* NULL until converted */
@@ -65,7 +66,7 @@ int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
 
 static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
     return a->tensor->data == b->tensor->data && a->plain == b->plain && a->first == b->first &&
-           a->channels == b->channels && a->floats == b->floats &&
+           a->channels == b->channels && a->adjoint == b->adjoint && a->floats == b->floats &&
            (a->plain || dnnl_memory_desc_equal(&a->md, &b->md));
 }
 
@@ -111,9 +112,13 @@ hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **ou
 }
 
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
-                            const dnnl_memory_desc_t *md, const float **out) {
+                            bool adjoint, const dnnl_memory_desc_t *md, const float **out) {
     const hs_node *node = hs_od_node(p, weight);
-    hs_od_weight like = {.tensor = node->weight, .first = first, .channels = channels, .md = *md};
+    hs_od_weight like = {.tensor = node->weight,
+                         .first = first,
+                         .channels = channels,
+                         .adjoint = adjoint,
+                         .md = *md};
     memcpy(like.dim, node->shape.dim, sizeof like.dim);
     like.floats = (int64_t)(dnnl_memory_desc_get_size(md) / sizeof(float));
     return hs_od_want_weight(p->exec->cache, &like, out, p->err);
@@ -142,6 +147,19 @@ static void hs_od_let_go(const hs_tensor *tensor) {
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+/* The slice of the kernel that the primitive wants, o,i,kh,kw and dense: a copy
+ * for the adjoint, else strides over the file's order. */
+static float *hs_od_adjoint_kernel(const hs_od_weight *w, const float *plain) {
+    int64_t out = w->dim[0], in = w->dim[1], size = w->dim[2] * w->dim[3];
+    float *kernel = hs_alloc_aligned((size_t)(out * w->channels * size), sizeof *kernel);
+    for (int64_t i = 0; kernel && i < w->channels; i++)
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t k = 0; k < size; k++)
+                kernel[(i * out + o) * size + k] =
+                    plain[(o * in + w->first + i) * size + size - 1 - k];
+    return kernel;
+}
+
 /* Reorder plain o,i,kh,kw floats (a slice of i) to entry->md. */
 static hs_status hs_od_reorder(hs_od_conversion *c, int rank, hs_od_weight *w, const float *plain,
                                hs_error *err) {
@@ -150,15 +168,24 @@ static hs_status hs_od_reorder(hs_od_conversion *c, int rank, hs_od_weight *w, c
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_memory_desc_t plain_md;
-    int64_t kernel = w->dim[2] * w->dim[3];
+    int64_t size = w->dim[2] * w->dim[3];
     dnnl_dims_t dims = {w->dim[0], w->channels, w->dim[2], w->dim[3]};
-    dnnl_dims_t strides = {w->dim[1] * kernel, kernel, w->dim[3], 1};
+    dnnl_dims_t strides = {w->dim[1] * size, size, w->dim[3], 1};
+    float *adjoint = NULL;
+    const float *data = plain + w->first * size;
+    if (w->adjoint) {
+        data = adjoint = hs_od_adjoint_kernel(w, plain);
+        if (!adjoint)
+            return hs_fail_memory(err, (size_t)w->floats * sizeof *adjoint);
+        dims[0] = w->channels;
+        dims[1] = w->dim[0];
+        strides[0] = w->dim[0] * size;
+    }
     HS_DNNL(dnnl_memory_desc_init_by_strides(&plain_md, 4, dims, dnnl_f32, strides), "weights");
     HS_DNNL(dnnl_reorder_primitive_desc_create(&pd, &plain_md, c->engine, &w->md, c->engine, NULL),
             "weights");
     HS_DNNL(dnnl_primitive_create(&primitive, pd), "weights");
-    HS_DNNL(dnnl_memory_create(&from, &plain_md, c->engine, (void *)(plain + w->first * kernel)),
-            "weights");
+    HS_DNNL(dnnl_memory_create(&from, &plain_md, c->engine, (void *)data), "weights");
     HS_DNNL(dnnl_memory_create(&to, &w->md, c->engine, w->data), "weights");
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
     HS_DNNL(dnnl_primitive_execute(primitive, c->streams[rank], 2, args), "weights");
@@ -167,6 +194,7 @@ cleanup:
     dnnl_memory_destroy(from);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(pd);
+    free(adjoint);
     return status;
 }
 
