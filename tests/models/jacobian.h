@@ -14,15 +14,16 @@
 #define HS_JACOBIAN_GOLDEN "golden/jacobian.safetensors"
 
 /* A U-Net for one sample, with J v and J^T u for k vectors, and a point. */
-typedef struct hs_jacobian {
+typedef struct hs_golden_jacobian {
     hs_unet_graph unet;
     hs_value source[2], product[2]; /* v, u; J v, J^T u */
     int64_t k, h_count, x_count;    /* of one row */
     float *point[3];                /* x, t, delta_h (zero) */
-} hs_jacobian;
+} hs_golden_jacobian;
 
-static inline void hs_jacobian_open(hs_jacobian *j, const hs_model *model,
-                                    const hs_tensor_set *golden, hs_h_space space, int64_t k) {
+static inline void hs_golden_jacobian_open(hs_golden_jacobian *j, const hs_model *model,
+                                           const hs_tensor_set *golden, hs_h_space space,
+                                           int64_t k) {
     hs_error err = {0};
     assert_ok(hs_model_build(model, 1, space, &j->unet, &err));
     hs_graph *graph = j->unet.graph;
@@ -47,36 +48,36 @@ static inline void hs_jacobian_open(hs_jacobian *j, const hs_model *model,
     j->point[1][0] = hs_golden_tensor(golden, "t", 2)[1];
 }
 
-static inline void hs_jacobian_close(hs_jacobian *j) {
+static inline void hs_golden_jacobian_close(hs_golden_jacobian *j) {
     for (int i = 0; i < 3; i++)
         free(j->point[i]);
     hs_graph_free(j->unet.graph);
 }
 
-static inline void hs_jacobian_bind(const hs_jacobian *j, hs_binding point[3]) {
+static inline void hs_golden_jacobian_bind(const hs_golden_jacobian *j, hs_binding point[3]) {
     point[0] = (hs_binding){.value = j->unet.x, .f32 = j->point[0]};
     point[1] = (hs_binding){.value = j->unet.t, .f32 = j->point[1]};
     point[2] = (hs_binding){.value = j->unet.delta_h, .f32 = j->point[2]};
 }
 
 /* Floats of one row of the product, and of the vectors. */
-static inline int64_t hs_jacobian_rows_of(const hs_jacobian *j, int transpose) {
+static inline int64_t hs_golden_jacobian_rows_of(const hs_golden_jacobian *j, int transpose) {
     return transpose ? j->h_count : j->x_count;
 }
 
 /* J v (transpose 0) or J^T u (1) of k vectors in two stages; the result, of k
  * rows, is malloc'ed. Doubles on `ref`, with double_precision. */
-static inline double *hs_jacobian_product(const hs_backend *backend, const hs_jacobian *j,
-                                          int transpose, bool double_precision,
-                                          const float *vectors) {
+static inline double *hs_golden_jacobian_product(const hs_backend *backend,
+                                                 const hs_golden_jacobian *j, int transpose,
+                                                 bool double_precision, const float *vectors) {
     hs_error err = {0};
     hs_cut cut;
     hs_binding point[3];
-    int64_t count = j->k * hs_jacobian_rows_of(j, transpose);
+    int64_t count = j->k * hs_golden_jacobian_rows_of(j, transpose);
     double *result = calloc((size_t)count, sizeof *result);
     float *narrow = calloc((size_t)count, sizeof *narrow);
     assert_true(result && narrow);
-    hs_jacobian_bind(j, point);
+    hs_golden_jacobian_bind(j, point);
     assert_ok(hs_graph_cut(j->unet.graph, &j->source[transpose], 1, &j->product[transpose], 1, &cut,
                            &err));
     hs_two_stages stages =
@@ -97,9 +98,9 @@ static inline double *hs_jacobian_product(const hs_backend *backend, const hs_ja
 }
 
 /* MODEL/KIND, or MODEL/KIND_WHERE, of the golden file. */
-static inline const hs_tensor *hs_jacobian_golden(const hs_tensor_set *products, const char *model,
-                                                  const char *kind, const char *where,
-                                                  int64_t count) {
+static inline const hs_tensor *hs_golden_jacobian_tensor(const hs_tensor_set *products,
+                                                         const char *model, const char *kind,
+                                                         const char *where, int64_t count) {
     char name[80];
     snprintf(name, sizeof name, "%s/%s%s%s", model, kind, where ? "_" : "", where ? where : "");
     const hs_tensor *tensor = hs_tensor_set_find(products, name);
@@ -108,21 +109,22 @@ static inline const hs_tensor *hs_jacobian_golden(const hs_tensor_set *products,
     return tensor;
 }
 
-/* A model with its golden values, opened by hs_jacobian_each_model. */
-typedef struct hs_jacobian_model {
+/* A model with its golden values, opened by hs_golden_jacobian_each_model. */
+typedef struct hs_golden_jacobian_model {
     const char *name;
     hs_model *model;
     hs_tensor_set *golden;   /* MODEL/golden.safetensors */
     hs_tensor_set *products; /* HS_JACOBIAN_GOLDEN */
-} hs_jacobian_model;
+} hs_golden_jacobian_model;
 
 /* Call `check` for every golden model and position of h; the largest of what it
  * returns, each model's printed under `title`. */
-static inline double hs_jacobian_each(const char *title,
-                                      double (*check)(const hs_jacobian_model *, hs_h_space)) {
+static inline double hs_golden_jacobian_each(const char *title,
+                                             double (*check)(const hs_golden_jacobian_model *,
+                                                             hs_h_space)) {
     hs_error err = {0};
     double worst = 0;
-    hs_jacobian_model m;
+    hs_golden_jacobian_model m;
     assert_ok(hs_safetensors_open(HS_JACOBIAN_GOLDEN, &m.products, &err));
     for (size_t i = 0; i < HS_GOLDEN_COUNT; i++) {
         char folder[128], file[160];
@@ -148,27 +150,28 @@ static inline double hs_jacobian_each(const char *title,
 }
 
 /* Errors of J v and J^T u against PyTorch, relative to the largest value. */
-static inline double hs_jacobian_golden_error(const hs_backend *backend, const hs_jacobian_model *m,
-                                              hs_h_space space, bool double_precision) {
+static inline double hs_golden_jacobian_error(const hs_backend *backend,
+                                              const hs_golden_jacobian_model *m, hs_h_space space,
+                                              bool double_precision) {
     static const char *const where[] = {"before", "middle", "after"};
-    hs_jacobian j;
+    hs_golden_jacobian j;
     double worst = 0;
-    hs_jacobian_open(&j, m->model, m->golden, space, 2);
+    hs_golden_jacobian_open(&j, m->model, m->golden, space, 2);
     for (int transpose = 0; transpose < 2; transpose++) {
-        int64_t in = 2 * hs_jacobian_rows_of(&j, !transpose);
-        int64_t out = 2 * hs_jacobian_rows_of(&j, transpose);
+        int64_t in = 2 * hs_golden_jacobian_rows_of(&j, !transpose);
+        int64_t out = 2 * hs_golden_jacobian_rows_of(&j, transpose);
         const hs_tensor *vectors =
-            hs_jacobian_golden(m->products, m->name, transpose ? "u" : "v", NULL, in);
-        const hs_tensor *expected =
-            hs_jacobian_golden(m->products, m->name, transpose ? "JTu" : "Jv", where[space], out);
+            hs_golden_jacobian_tensor(m->products, m->name, transpose ? "u" : "v", NULL, in);
+        const hs_tensor *expected = hs_golden_jacobian_tensor(
+            m->products, m->name, transpose ? "JTu" : "Jv", where[space], out);
         assert_true(vectors->dtype == HS_F32 && expected->dtype == HS_F64);
         double *result =
-            hs_jacobian_product(backend, &j, transpose, double_precision, vectors->data);
+            hs_golden_jacobian_product(backend, &j, transpose, double_precision, vectors->data);
         double error = hs_test_relative_error_f64(result, expected->data, out);
         worst = error > worst ? error : worst;
         free(result);
     }
-    hs_jacobian_close(&j);
+    hs_golden_jacobian_close(&j);
     return worst;
 }
 
