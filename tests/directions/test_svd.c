@@ -39,7 +39,7 @@ static void test_methods_agree(void **state) {
             assert_ok(hs_svd_run(&a.op, &options, NULL, &svd, &err));
             hs_test_quality q = hs_test_judge(&a, &svd);
             hs_test_print(hs_svd_method_name(methods[i]), &svd, &q);
-            assert_true(q.residual <= options.tol * 1.01 && q.claim < 1e-6);
+            assert_true(q.residual <= options.tol * 1.01 && q.claim < 1e-7);
             assert_true(q.sigma < options.tol && q.angle < 8 * options.tol);
             assert_true(q.orthogonal < 1e-6);
             hs_svd_free(&svd);
@@ -47,7 +47,52 @@ static void test_methods_agree(void **state) {
         }
 }
 
-/* A slowly falling spectrum: what Krylov is for. */
+/* Heap that a run takes while products are made, less its result: no more than
+ * hs_svd_bytes says (observed: 0.89 to 0.99 of it). */
+static void test_bytes(void **state) {
+    hs_error err;
+    for (int i = 0; i < 3; i++)
+        for (int tight = 0; tight < 2; tight++) {
+            hs_test_operator a;
+            hs_svd svd;
+            int64_t bytes;
+            make(3000, 700, 20, 3, 0.1, 8, &a);
+            hs_svd_options options = want(3, methods[i]);
+            options.max_mem = tight ? 700 << 10 : 0;
+            assert_ok(hs_svd_bytes(&a.op, &options, &bytes, &err));
+            assert_true(!tight || bytes <= options.max_mem);
+            int64_t before = hs_test_heap();
+            assert_ok(hs_svd_run(&a.op, &options, NULL, &svd, &err));
+            int64_t took = a.heap - before - 3 * (3000 + 700) * (int64_t)sizeof(float);
+            print_message("%s: %d bytes, said %d, %d products\n", hs_svd_method_name(methods[i]),
+                          (int)took, (int)bytes, (int)svd.products);
+            assert_true(took <= bytes);
+            hs_svd_free(&svd);
+            hs_test_operator_free(&a);
+        }
+}
+
+/* Restarts: a slow spectrum, a tight tolerance, the least memory. */
+static void test_restarts(void **state) {
+    hs_error err;
+    hs_test_operator a;
+    hs_svd svd;
+    make(300, 250, 250, 3, 0.3, 3, &a);
+    hs_svd_options options = want(5, HS_SVD_KRYLOV);
+    options.tol = 1e-5;
+    options.max_mem = 1;
+    assert_int_equal(hs_svd_run(&a.op, &options, NULL, &svd, &err), HS_ERROR_MEMORY);
+    options.max_mem = strtoll(strstr(err.message, "at least ") + 9, NULL, 10);
+    assert_ok(hs_svd_run(&a.op, &options, NULL, &svd, &err));
+    hs_test_quality q = hs_test_judge(&a, &svd);
+    hs_test_print("many restarts", &svd, &q);
+    assert_true(q.residual <= 1.01e-5 && q.sigma < 1e-5 && q.angle < 3e-4);
+    hs_svd_free(&svd);
+    hs_test_operator_free(&a);
+}
+
+/* A slowly falling spectrum: what Krylov is for. Observed: 82 products, 210 and
+ * 220 for the others. */
 static void test_products_compared(void **state) {
     hs_error err;
     int64_t products[3];
@@ -175,7 +220,7 @@ static void test_not_converged(void **state) {
         assert_int_equal(svd.k, 3);
         assert_false(svd.converged[2]);
         hs_test_quality q = hs_test_judge(&a, &svd);
-        assert_true(q.residual > 1e-3 && q.claim < 1e-6); /* and says so */
+        assert_true(q.residual > 1e-3 && q.claim < 1e-7); /* and says so */
         assert_true(svd.products <= 30);
         hs_svd_free(&svd);
         hs_test_operator_free(&a);
@@ -282,6 +327,8 @@ static void test_arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_methods_agree),
         cmocka_unit_test(test_products_compared),
         cmocka_unit_test(test_memory),
