@@ -4,6 +4,7 @@ set(SOURCES
   diffusion/edit_friendly.c
   diffusion/inversion.c
   diffusion/inversion_result.c
+  jacobian.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c

@@ -9,7 +9,7 @@
 #define HS_EDGES 14
 
 /* What the cut with these nodes on the sink's side costs. */
-static int64_t cut_cost(const hs_flow_edge *edges, const bool *sink_side) {
+static int64_t hs_cut_cost(const hs_flow_edge *edges, const bool *sink_side) {
     int64_t sum = 0;
     for (int e = 0; e < HS_EDGES; e++)
         if (!sink_side[edges[e].from] && sink_side[edges[e].to])
@@ -46,14 +46,14 @@ static void hs_test_against_all_cuts(void **state) {
         for (int bits = 0; bits < 1 << (HS_NODES - 2); bits++) {
             for (int i = 2; i < HS_NODES; i++)
                 side[i] = bits >> (i - 2) & 1;
-            int64_t cost = cut_cost(edges, side);
+            int64_t cost = hs_cut_cost(edges, side);
             for (int i = 0; i < HS_NODES; i++) /* the smallest side among the best */
                 nearest[i] = cost < best    ? side[i]
                              : cost == best ? nearest[i] && side[i]
                                             : nearest[i];
             best = cost < best ? cost : best;
         }
-        assert_int_equal(cut_cost(edges, found), best);
+        assert_int_equal(hs_cut_cost(edges, found), best);
         assert_memory_equal(found, nearest, sizeof found);
         positive += best > 0;
     }
