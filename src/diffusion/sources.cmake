@@ -1,6 +1,7 @@
 # Sources of this room, by name.
 set(SOURCES
   denoiser.c
+  diffusion/anderson.c
   diffusion/edit_friendly.c
   diffusion/inversion.c
   diffusion/inversion_result.c
