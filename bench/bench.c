@@ -3,6 +3,7 @@
  *
  *   hs_bench peak THREADS
  *   hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] [--reference]
+ *   hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] [--job]
  *   hs_bench random-model FOLDER SIZE
  */
 #include "bench.h"
@@ -18,6 +19,14 @@ double bench_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+void bench_fill(float *x, size_t count) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+}
+
 int bench_compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -27,6 +36,8 @@ static int usage(void) {
     fputs("usage: hs_bench peak THREADS\n"
           "       hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] "
           "[--reference]\n"
+          "       hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] "
+          "[--job]\n"
           "       hs_bench random-model FOLDER SIZE\n",
           stderr);
     return 2;
@@ -49,11 +60,29 @@ static int run_pass(int argc, char **argv) {
     return bench_pass(&options);
 }
 
+static int run_jacobian(int argc, char **argv) {
+    bench_jacobian_options options = {argv[0], atoi(argv[1]), atoi(argv[3]), atof(argv[2])};
+    for (int i = 4; i < argc; i++) {
+        if (!strcmp(argv[i], "--job"))
+            options.job_only = true;
+        else if (!strcmp(argv[i], "--method") && i + 1 < argc)
+            options.method = !strcmp(argv[i + 1], "subspace")  ? 1
+                             : !strcmp(argv[i + 1], "batched") ? 2
+                                                               : 0,
+            i++;
+        else
+            return usage();
+    }
+    return bench_jacobian(&options);
+}
+
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "peak"))
         return bench_peak(atoi(argv[2]), 7), 0;
     if (argc >= 6 && !strcmp(argv[1], "pass"))
         return run_pass(argc - 2, argv + 2);
+    if (argc >= 6 && !strcmp(argv[1], "jacobian"))
+        return run_jacobian(argc - 2, argv + 2);
     if (argc == 4 && !strcmp(argv[1], "random-model"))
         return bench_random_model(argv[2], atoi(argv[3]));
     return usage();
