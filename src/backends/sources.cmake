@@ -1,6 +1,8 @@
 # The loops of kernels/ are compiled once for each instruction set and chosen at
 # run time; -ffp-contract=fast lets them use fused multiply-add.
-set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/table.c)
+set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/table.c
+  backends/kernels/winograd.c backends/kernels/winograd_product.c
+  backends/kernels/winograd_transform.c)
 function(hs_kernels isa)
   add_library(hs_kernels_${isa} OBJECT ${KERNELS})
   target_include_directories(hs_kernels_${isa} PRIVATE . ../include)

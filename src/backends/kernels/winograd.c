@@ -1,0 +1,198 @@
+/* How a Winograd convolution is cut, and the walk over one task; see winograd.h. */
+#include <string.h>
+
+#include "backends/kernels/winograd_parts.h"
+
+/* What V and M of a block may take: most of the second-level cache of today's
+ * server and desktop cores. */
+#define HS_WINO_BLOCK_BYTES (1 << 20)
+
+HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
+    return (int)((a + b - 1) / b);
+}
+
+/* A distance between positions that is no multiple of a page: 36 of those
+ * would fall into one set of the first-level cache. */
+HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
+    return (floats + 1023) / 1024 * 1024 + 16;
+}
+
+static void hs_winograd_choose(hs_winograd_plan *plan) {
+    hs_winograd_spec *spec = &plan->spec;
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
+    int positions = plan->alpha * plan->alpha;
+    if (!spec->band_rows) { /* bands of at least 64 tiles */
+        spec->band_rows = hs_winograd_ceil(64, plan->tiles_x);
+        if (spec->band_rows > plan->tiles_y)
+            spec->band_rows = plan->tiles_y;
+        int bands = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
+        spec->band_rows = hs_winograd_ceil(plan->tiles_y, bands);
+    }
+    plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
+    if (!spec->splits) { /* at least 8 tasks if there are so many panels */
+        spec->splits = hs_winograd_ceil(8, plan->band_count);
+        int64_t work = tiles * positions * plan->padded_c * spec->out_c;
+        if (work / spec->splits / plan->band_count < 200000)
+            spec->splits = 1;
+    }
+    if (spec->splits > plan->panels)
+        spec->splits = plan->panels;
+    int task_panels = hs_winograd_ceil(plan->panels, spec->splits);
+    if (!spec->panel_block)
+        spec->panel_block = 64 / HS_WINO_PANEL;
+    if (spec->panel_block > task_panels)
+        spec->panel_block = task_panels;
+    if (!spec->block) {
+        int64_t tile_bytes =
+            (int64_t)positions * 4 * (plan->padded_c + spec->panel_block * HS_WINO_PANEL);
+        spec->block = (int)(HS_WINO_BLOCK_BYTES / tile_bytes) / HS_WINO_ROWS * HS_WINO_ROWS;
+        if (spec->block < 2 * HS_WINO_ROWS)
+            spec->block = 2 * HS_WINO_ROWS;
+    }
+    if (spec->block > (int64_t)spec->band_rows * plan->tiles_x)
+        spec->block = spec->band_rows * plan->tiles_x;
+}
+
+void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
+    memset(plan, 0, sizeof *plan);
+    plan->spec = *spec;
+    for (int i = 0; i < spec->part_count; i++) {
+        plan->in_c += spec->part_c[i];
+        plan->padded_c += hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK) * HS_WINO_CHUNK;
+    }
+    plan->alpha = spec->tile + 2;
+    plan->panel = HS_WINO_PANEL;
+    plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
+    plan->tiles_x = hs_winograd_ceil(spec->w, spec->tile);
+    plan->tiles_y = hs_winograd_ceil(spec->h, spec->tile);
+    hs_winograd_choose(plan);
+    plan->task_count = plan->band_count * plan->spec.splits;
+    int64_t positions = plan->alpha * plan->alpha, block = plan->spec.block;
+    plan->v_stride = hs_winograd_stride(block * plan->padded_c);
+    plan->m_stride = hs_winograd_stride(block * HS_WINO_PANEL);
+    plan->v_floats = positions * plan->v_stride;
+    plan->scratch_floats =
+        plan->v_floats + plan->spec.panel_block * positions * plan->m_stride + plan->padded_c;
+    plan->panel_floats = positions * plan->padded_c * HS_WINO_PANEL;
+}
+
+/* ------------------------------------------------------------- running -- */
+
+/* A block of tiles of one task. Its tiles are cut into groups of at most ROWS,
+ * of nearly the same size; a group's V is [chunks][rows][CHUNK]. */
+typedef struct hs_winograd_block {
+    const hs_winograd_plan *plan;
+    const hs_winograd_item *item;
+    int first, count, groups; /* tiles, in rows of the image */
+    float *v, *m;
+    const float *zeros; /* [padded_c] */
+} hs_winograd_block;
+
+HS_INLINE int hs_winograd_group(const hs_winograd_block *b, int group) {
+    return (int)((int64_t)group * b->count / b->groups);
+}
+
+/* The pixels under a tile, of one part; outside the image: zeros. */
+static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
+                               const float **pixel) {
+    const hs_winograd_plan *plan = b->plan;
+    const hs_winograd_spec *spec = &plan->spec;
+    const float *src = b->item->src[part];
+    int64_t channels = spec->part_c[part];
+    int shift = spec->upsample ? 1 : 0, width = spec->w >> shift;
+    int top = tile / plan->tiles_x * spec->tile - 1, left = tile % plan->tiles_x * spec->tile - 1;
+    for (int y = top; y < top + plan->alpha; y++)
+        for (int x = left; x < left + plan->alpha; x++) {
+            bool inside = y >= 0 && y < spec->h && x >= 0 && x < spec->w;
+            *pixel++ =
+                inside ? src + ((int64_t)(y >> shift) * width + (x >> shift)) * channels : b->zeros;
+        }
+}
+
+static void hs_winograd_load(const hs_winograd_block *b) {
+    const hs_winograd_plan *plan = b->plan;
+    const float *pixel[36];
+    for (int group = 0; group < b->groups; group++) {
+        int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
+        int64_t chunk_stride = (int64_t)(end - begin) * HS_WINO_CHUNK;
+        for (int i = begin; i < end; i++) {
+            float *v = b->v + (int64_t)begin * plan->padded_c + (i - begin) * HS_WINO_CHUNK;
+            for (int part = 0; part < plan->spec.part_count; part++) {
+                int channels = plan->spec.part_c[part];
+                hs_winograd_pixels(b, b->first + i, part, pixel);
+                HS_KERNEL(hs_winograd_input)
+                (plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
+                v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
+            }
+        }
+    }
+}
+
+static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last) {
+    const hs_winograd_plan *plan = b->plan;
+    int chunks = plan->padded_c / HS_WINO_CHUNK, positions = plan->alpha * plan->alpha;
+    for (int p = first; p < last; p++) {
+        const float *u = b->item->weights + p * plan->panel_floats;
+        float *m = b->m + (p - first) * positions * plan->m_stride;
+        for (int e = 0; e < positions; e++)
+            for (int group = 0; group < b->groups; group++) {
+                int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
+                HS_KERNEL(hs_winograd_product)
+                (end - begin, chunks, b->v + e * plan->v_stride + (int64_t)begin * plan->padded_c,
+                 u + (int64_t)e * plan->padded_c * HS_WINO_PANEL,
+                 m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL);
+            }
+    }
+}
+
+static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
+    const hs_winograd_plan *plan = b->plan;
+    const hs_winograd_spec *spec = &plan->spec;
+    const hs_winograd_item *item = b->item;
+    int64_t pixel = spec->out_c, row = spec->w * pixel;
+    for (int i = 0; i < b->count; i++) {
+        int tile = b->first + i;
+        int y = tile / plan->tiles_x * spec->tile, x = tile % plan->tiles_x * spec->tile;
+        hs_winograd_output_tile t = {.m_stride = plan->m_stride, .row = row, .pixel = pixel};
+        t.rows = spec->h - y < spec->tile ? spec->h - y : spec->tile;
+        t.columns = spec->w - x < spec->tile ? spec->w - x : spec->tile;
+        for (int p = first; p < last; p++) {
+            int k = p * HS_WINO_PANEL;
+            int64_t at = y * row + x * pixel + k;
+            t.count = spec->out_c - k < HS_WINO_PANEL ? spec->out_c - k : HS_WINO_PANEL;
+            t.m = b->m + (p - first) * plan->alpha * plan->alpha * plan->m_stride +
+                  (int64_t)i * HS_WINO_PANEL;
+            t.bias = item->bias ? item->bias + k : NULL;
+            t.residual = item->residual ? item->residual + at : NULL;
+            t.dst = item->dst + at;
+            HS_KERNEL(hs_winograd_output)(spec->tile, &t);
+        }
+    }
+}
+
+void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
+                                const hs_winograd_item *item, float *scratch) {
+    const hs_winograd_spec *spec = &plan->spec;
+    int band = task / spec->splits, split = task % spec->splits;
+    int first_panel = (int)((int64_t)split * plan->panels / spec->splits);
+    int last_panel = (int)((int64_t)(split + 1) * plan->panels / spec->splits);
+    int first_row = band * spec->band_rows, last_row = first_row + spec->band_rows;
+    if (last_row > plan->tiles_y)
+        last_row = plan->tiles_y;
+    int first = first_row * plan->tiles_x, tiles = (last_row - first_row) * plan->tiles_x;
+    float *m = scratch + plan->v_floats;
+    float *zeros = m + spec->panel_block * plan->alpha * plan->alpha * plan->m_stride;
+    memset(zeros, 0, (size_t)plan->padded_c * sizeof(float));
+    int blocks = hs_winograd_ceil(tiles, spec->block);
+    for (int i = 0; i < blocks; i++) {
+        int begin = (int)((int64_t)i * tiles / blocks), end = (int)((i + 1LL) * tiles / blocks);
+        hs_winograd_block b = {plan, item, first + begin, end - begin, 0, scratch, m, zeros};
+        b.groups = hs_winograd_ceil(b.count, HS_WINO_ROWS);
+        hs_winograd_load(&b);
+        for (int p = first_panel; p < last_panel; p += spec->panel_block) {
+            int last = p + spec->panel_block < last_panel ? p + spec->panel_block : last_panel;
+            hs_winograd_multiply(&b, p, last);
+            hs_winograd_save(&b, p, last);
+        }
+    }
+}
