@@ -21,6 +21,15 @@ int bench_pass(const bench_pass_options *options);
  * architecture for images of `size`. */
 int bench_random_model(const char *folder, int size);
 
+/* Time our Winograd convolution beside oneDNN's direct one, on one thread. */
+typedef struct bench_conv_options {
+    int in_c, out_c, h, w;
+    int repeats, tile;                              /* turns; 4 or 2 */
+    int block, panel_block, band_rows, splits;      /* 0: as hs_winograd_make chooses */
+    const char *isa;                                /* NULL: the best */
+} bench_conv_options;
+int bench_conv(const bench_conv_options *options);
+
 double bench_seconds(void);                      /* monotonic */
 int bench_compare(const void *a, const void *b); /* of doubles, for qsort */
 
