@@ -5,7 +5,7 @@
 
 /* What V and M of a block may take: most of the second-level cache of today's
  * server and desktop cores. */
-#define HS_WINO_BLOCK_BYTES (1 << 20)
+#define HS_WINO_BLOCK_BYTES (3 << 19)
 
 HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
     return (int)((a + b - 1) / b);

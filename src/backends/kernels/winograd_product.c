@@ -20,10 +20,16 @@ HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const floa
 #pragma GCC unroll 4
         for (int j = 0; j < HS_WINO_VECTORS; j++)
             sum[i][j] = (hs_wino_vec){0};
+    /* The weights of the next position follow: they come from the third-level
+     * cache or from memory, and nobody else asks for them early enough. */
+    int64_t next = (int64_t)chunks * HS_WINO_CHUNK * HS_WINO_PANEL * 4;
     for (int chunk = 0; chunk < chunks; chunk++, v += rows * HS_WINO_CHUNK)
 #pragma GCC unroll 1
         for (int c = 0; c < HS_WINO_CHUNK; c++, u += HS_WINO_PANEL) {
             hs_wino_vec w[HS_WINO_VECTORS];
+#pragma GCC unroll 4
+            for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
+                __builtin_prefetch((const void *)((uintptr_t)u + (uintptr_t)(next + line)), 0, 2);
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
                 w[j] = hs_wino_load(u + j * HS_WINO_LANES);
