@@ -5,7 +5,7 @@
  *   hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] [--reference]
  *   hs_bench random-model FOLDER SIZE
  *   hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N]
- *                 [--block N] [--panels N] [--rows N] [--splits N]
+ *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
  */
 #include "bench.h"
 
@@ -31,7 +31,7 @@ static int usage(void) {
           "[--reference]\n"
           "       hs_bench random-model FOLDER SIZE\n"
           "       hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N] [--block N] "
-          "[--panels N] [--rows N] [--splits N]\n",
+          "[--panels N] [--rows N] [--splits N] [--sharing 1|-1]\n",
           stderr);
     return 2;
 }
@@ -58,8 +58,9 @@ static int run_conv(int argc, char **argv) {
     const struct {
         const char *name;
         int *value;
-    } numbers[] = {{"--tile", &o.tile},           {"--repeats", &o.repeats}, {"--block", &o.block},
-                   {"--panels", &o.panel_block}, {"--rows", &o.band_rows},  {"--splits", &o.splits}};
+    } numbers[] = {{"--tile", &o.tile},          {"--repeats", &o.repeats}, {"--block", &o.block},
+                   {"--panels", &o.panel_block}, {"--rows", &o.band_rows},  {"--splits", &o.splits},
+                   {"--sharing", &o.sharing}};
     for (int i = 4; i + 1 < argc; i += 2) {
         size_t n = 0;
         while (n < sizeof numbers / sizeof *numbers && strcmp(argv[i], numbers[n].name))

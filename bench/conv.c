@@ -19,7 +19,7 @@
 
 typedef struct conv_data {
     const bench_conv_options *o;
-    float *src, *plain, *bias, *packed, *scratch, *dst, *direct_dst;
+    float *src, *plain, *bias, *packed, *v, *scratch, *dst, *direct_dst;
     const hs_kernels *kernels;
     hs_winograd_plan plan;
     dnnl_engine_t engine;
@@ -58,9 +58,9 @@ static dnnl_status_t make_direct(conv_data *d) {
     dnnl_primitive_desc_t pd = NULL, reorder_pd = NULL;
     dnnl_primitive_t reorder = NULL;
     dnnl_memory_t plain, packed, memory[4];
-    dnnl_status_t s = dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference,
-                                                         dnnl_convolution_direct, &src_md, &any_md,
-                                                         &bias_md, &dst_md, one, one, one);
+    dnnl_status_t s =
+        dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct,
+                                           &src_md, &any_md, &bias_md, &dst_md, one, one, one);
     if (s != dnnl_success || (s = dnnl_engine_create(&d->engine, dnnl_cpu, 0)) != dnnl_success ||
         (s = dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags)) !=
             dnnl_success ||
@@ -89,7 +89,10 @@ static dnnl_status_t make_direct(conv_data *d) {
 }
 
 static void run_winograd(conv_data *d) {
-    hs_winograd_item item = {.src = {d->src}, .weights = d->packed, .bias = d->bias, .dst = d->dst};
+    hs_winograd_item item = {
+        .src = {d->src}, .weights = d->packed, .bias = d->bias, .dst = d->dst, .v = d->v};
+    for (int task = 0; task < d->plan.load_tasks; task++)
+        d->kernels->winograd_load(&d->plan, task, &item, d->scratch);
     for (int task = 0; task < d->plan.task_count; task++)
         d->kernels->winograd_run(&d->plan, task, &item, d->scratch);
 }
@@ -135,11 +138,11 @@ static int compare_both(conv_data *d) {
             best[i] = fmin(best[i], (t[i + 1] - t[i]) / calls);
     }
     qsort(ratio, (size_t)o->repeats, sizeof *ratio, bench_compare);
-    printf("conv=%dx%d_%dx%d isa=%s tile=%d tasks=%d block=%d panels=%d rms=%.2g "
+    printf("conv=%dx%d_%dx%d isa=%s tile=%d tasks=%d+%d block=%d panels=%d rms=%.2g "
            "direct_gflops=%.1f winograd_gflops=%.1f best_ratio=%.2f median_ratio=%.2f "
            "weights_mb=%.1f pack_ms=%.2f\n",
-           o->in_c, o->out_c, o->h, o->w, d->kernels->isa, plan->spec.tile, plan->task_count,
-           plan->spec.block, plan->spec.panel_block, rms, flops / best[0] / 1e9,
+           o->in_c, o->out_c, o->h, o->w, d->kernels->isa, plan->spec.tile, plan->load_tasks,
+           plan->task_count, plan->spec.block, plan->spec.panel_block, rms, flops / best[0] / 1e9,
            flops / best[1] / 1e9, best[0] / best[1], ratio[o->repeats / 2],
            (double)(plan->panels * plan->panel_floats) * 4e-6, pack * 1e3);
     free(ratio);
@@ -160,6 +163,7 @@ int bench_conv(const bench_conv_options *o) {
     spec.panel_block = o->panel_block;
     spec.band_rows = o->band_rows;
     spec.splits = o->splits;
+    spec.sharing = o->sharing;
     d.kernels->winograd_make(&spec, &d.plan);
     int64_t pixels = (int64_t)o->h * o->w, packed = d.plan.panels * d.plan.panel_floats;
     float *memory[] = {d.src = floats(pixels * o->in_c, 1, 1),
@@ -168,6 +172,7 @@ int bench_conv(const bench_conv_options *o) {
                        d.dst = floats(pixels * o->out_c, 0, 0),
                        d.direct_dst = floats(pixels * o->out_c, 0, 0),
                        d.packed = floats(packed, 0, 0),
+                       d.v = floats(d.plan.load_tasks ? d.plan.v_floats : 1, 0, 0),
                        d.scratch = floats(d.plan.scratch_floats, 0, 0)};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (!memory[i]) {

@@ -99,12 +99,15 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
     assert_true(plan.task_count > 0 && plan.in_c == d->in_c);
     float *weights = hs_alloc_aligned((size_t)(plan.panels * plan.panel_floats), sizeof(float));
     float *scratch = hs_alloc_aligned((size_t)plan.scratch_floats, sizeof(float));
+    float *v = hs_alloc_aligned((size_t)plan.v_floats, sizeof(float));
     assert_non_null(weights);
     assert_non_null(scratch);
+    assert_non_null(v);
+    memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
     memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
     for (int p = 0; p < plan.panels; p++)
         kernels->winograd_weights(&plan, p, d->w, weights + p * plan.panel_floats);
-    hs_winograd_item item = {.weights = weights, .dst = d->got};
+    hs_winograd_item item = {.weights = weights, .dst = d->got, .v = v};
     memcpy(item.src, d->src, sizeof d->src);
     size_t bytes = (size_t)(d->pixels * c->spec.out_c) * sizeof(float);
     memset(d->got, 0xff, bytes);
@@ -112,8 +115,11 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
         memcpy(d->got, d->residual, bytes);
     item.bias = c->bias ? d->bias : NULL;
     item.residual = !c->residual ? NULL : in_place ? d->got : d->residual;
+    for (int task = plan.load_tasks - 1; task >= 0; task--)
+        kernels->winograd_load(&plan, task, &item, scratch);
     for (int task = plan.task_count - 1; task >= 0; task--)
         kernels->winograd_run(&plan, task, &item, scratch);
+    free(v);
     free(scratch);
     free(weights);
 }
@@ -212,12 +218,17 @@ static void test_cuts(void **state) {
         float *first = malloc(bytes);
         assert_non_null(first);
         memcpy(first, d.got, bytes);
-        static const int cuts[][4] = {{1, 1, 1, 1}, {5, 2, 3, 2}, {17, 1, 8, 3}, {100, 9, 2, 5}};
-        for (int k = 0; k < 4; k++) {
+        static const int cuts[][5] = {{1, 1, 1, 1, -1},
+                                      {5, 2, 3, 2, -1},
+                                      {17, 1, 8, 3, -1},
+                                      {99, 9, 2, 5, -1},
+                                      {0, 0, 0, 4, 1}};
+        for (int k = 0; k < 5; k++) {
             c.spec.block = cuts[k][0];
             c.spec.panel_block = cuts[k][1];
             c.spec.band_rows = cuts[k][2];
             c.spec.splits = cuts[k][3];
+            c.spec.sharing = cuts[k][4];
             winograd(kernels, &c, &d, true);
             assert_memory_equal(d.got, first, bytes);
         }

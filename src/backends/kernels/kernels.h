@@ -43,6 +43,7 @@ typedef struct hs_kernels {
     /* Convolution 3x3 by Winograd's method: winograd.h. */
     hs_winograd_make *winograd_make;
     hs_winograd_weights *winograd_weights;
+    hs_winograd_load *winograd_load;
     hs_winograd_run *winograd_run;
 } hs_kernels;
 

@@ -24,5 +24,6 @@ const hs_kernels HS_KERNEL(hs_kernels) = {
     .softmax = HS_KERNEL(hs_softmax),
     .winograd_make = HS_KERNEL(hs_winograd_make),
     .winograd_weights = HS_KERNEL(hs_winograd_weights),
+    .winograd_load = HS_KERNEL(hs_winograd_load),
     .winograd_run = HS_KERNEL(hs_winograd_run),
 };

@@ -17,40 +17,58 @@ HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
     return (floats + 1023) / 1024 * 1024 + 16;
 }
 
-static void hs_winograd_choose(hs_winograd_plan *plan) {
+/* At most so many tiles, and V of an item is made once for all tasks. */
+#define HS_WINO_SHARED_TILES 128
+#define HS_WINO_BAND_TILES 64
+#define HS_WINO_TASKS 8             /* wanted, at least */
+#define HS_WINO_TASK_WORK 4000000LL /* multiply-adds; less is not worth a task */
+
+static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
-    int positions = plan->alpha * plan->alpha;
-    if (!spec->band_rows) { /* bands of at least 64 tiles */
-        spec->band_rows = hs_winograd_ceil(64, plan->tiles_x);
-        if (spec->band_rows > plan->tiles_y)
-            spec->band_rows = plan->tiles_y;
-        int bands = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
+    int64_t work = tiles * plan->alpha * plan->alpha * plan->padded_c * spec->out_c;
+    if (!spec->sharing)
+        spec->sharing =
+            tiles <= HS_WINO_SHARED_TILES && work > 2 * HS_WINO_TASK_WORK && plan->panels > 1 ? 1
+                                                                                              : -1;
+    if (spec->sharing > 0) {
+        plan->load_tasks = hs_winograd_ceil(tiles, HS_WINO_ROWS);
+        spec->band_rows = plan->tiles_y;
+    }
+    if (!spec->band_rows) {
+        int bands =
+            hs_winograd_ceil(plan->tiles_y, hs_winograd_ceil(HS_WINO_BAND_TILES, plan->tiles_x));
         spec->band_rows = hs_winograd_ceil(plan->tiles_y, bands);
     }
     plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
-    if (!spec->splits) { /* at least 8 tasks if there are so many panels */
-        spec->splits = hs_winograd_ceil(8, plan->band_count);
-        int64_t work = tiles * positions * plan->padded_c * spec->out_c;
-        if (work / spec->splits / plan->band_count < 200000)
-            spec->splits = 1;
+    if (!spec->splits) {
+        int wanted = spec->sharing > 0 ? 2 * HS_WINO_TASKS : HS_WINO_TASKS;
+        spec->splits = hs_winograd_ceil(wanted, plan->band_count);
+        if (spec->splits > work / plan->band_count / HS_WINO_TASK_WORK)
+            spec->splits = 1 + (int)(work / plan->band_count / HS_WINO_TASK_WORK);
     }
     if (spec->splits > plan->panels)
         spec->splits = plan->panels;
+    plan->task_count = plan->band_count * spec->splits;
+}
+
+static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
+    hs_winograd_spec *spec = &plan->spec;
     int task_panels = hs_winograd_ceil(plan->panels, spec->splits);
+    int band_tiles = spec->band_rows * plan->tiles_x;
     if (!spec->panel_block)
-        spec->panel_block = 64 / HS_WINO_PANEL;
+        spec->panel_block = hs_winograd_ceil(64, HS_WINO_PANEL);
     if (spec->panel_block > task_panels)
         spec->panel_block = task_panels;
     if (!spec->block) {
-        int64_t tile_bytes =
-            (int64_t)positions * 4 * (plan->padded_c + spec->panel_block * HS_WINO_PANEL);
+        int64_t tile_bytes = (int64_t)plan->alpha * plan->alpha * 4 *
+                             (plan->padded_c + spec->panel_block * HS_WINO_PANEL);
         spec->block = (int)(HS_WINO_BLOCK_BYTES / tile_bytes) / HS_WINO_ROWS * HS_WINO_ROWS;
-        if (spec->block < 2 * HS_WINO_ROWS)
-            spec->block = 2 * HS_WINO_ROWS;
+        if (spec->block < 28)
+            spec->block = 28;
     }
-    if (spec->block > (int64_t)spec->band_rows * plan->tiles_x)
-        spec->block = spec->band_rows * plan->tiles_x;
+    if (spec->block > band_tiles || spec->sharing > 0)
+        spec->block = band_tiles;
 }
 
 void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
@@ -65,8 +83,8 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
     plan->tiles_x = hs_winograd_ceil(spec->w, spec->tile);
     plan->tiles_y = hs_winograd_ceil(spec->h, spec->tile);
-    hs_winograd_choose(plan);
-    plan->task_count = plan->band_count * plan->spec.splits;
+    hs_winograd_cut_tasks(plan);
+    hs_winograd_cut_blocks(plan);
     int64_t positions = plan->alpha * plan->alpha, block = plan->spec.block;
     plan->v_stride = hs_winograd_stride(block * plan->padded_c);
     plan->m_stride = hs_winograd_stride(block * HS_WINO_PANEL);
@@ -109,21 +127,19 @@ static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
         }
 }
 
-static void hs_winograd_load(const hs_winograd_block *b) {
+static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     const hs_winograd_plan *plan = b->plan;
     const float *pixel[36];
-    for (int group = 0; group < b->groups; group++) {
-        int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
-        int64_t chunk_stride = (int64_t)(end - begin) * HS_WINO_CHUNK;
-        for (int i = begin; i < end; i++) {
-            float *v = b->v + (int64_t)begin * plan->padded_c + (i - begin) * HS_WINO_CHUNK;
-            for (int part = 0; part < plan->spec.part_count; part++) {
-                int channels = plan->spec.part_c[part];
-                hs_winograd_pixels(b, b->first + i, part, pixel);
-                HS_KERNEL(hs_winograd_input)
-                (plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
-                v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
-            }
+    int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
+    int64_t chunk_stride = (int64_t)(end - begin) * HS_WINO_CHUNK;
+    for (int i = begin; i < end; i++) {
+        float *v = b->v + (int64_t)begin * plan->padded_c + (i - begin) * HS_WINO_CHUNK;
+        for (int part = 0; part < plan->spec.part_count; part++) {
+            int channels = plan->spec.part_c[part];
+            hs_winograd_pixels(b, b->first + i, part, pixel);
+            HS_KERNEL(hs_winograd_input)
+            (plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
+            v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
         }
     }
 }
@@ -170,6 +186,26 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
     }
 }
 
+/* Tiles [begin, end) of a task; scratch is [zeros][M][V, unless it is shared]. */
+static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan,
+                              const hs_winograd_item *item, int begin, int end, float *scratch) {
+    *b = (hs_winograd_block){.plan = plan, .item = item, .first = begin, .count = end - begin};
+    b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
+    memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
+    b->zeros = scratch;
+    b->m = scratch + plan->padded_c;
+    b->v = plan->load_tasks
+               ? item->v
+               : b->m + plan->spec.panel_block * plan->alpha * plan->alpha * plan->m_stride;
+}
+
+void HS_KERNEL(hs_winograd_load)(const hs_winograd_plan *plan, int task,
+                                 const hs_winograd_item *item, float *scratch) {
+    hs_winograd_block b;
+    hs_winograd_start(&b, plan, item, 0, plan->tiles_x * plan->tiles_y, scratch);
+    hs_winograd_load_group(&b, task);
+}
+
 void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
                                 const hs_winograd_item *item, float *scratch) {
     const hs_winograd_spec *spec = &plan->spec;
@@ -180,15 +216,13 @@ void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
     if (last_row > plan->tiles_y)
         last_row = plan->tiles_y;
     int first = first_row * plan->tiles_x, tiles = (last_row - first_row) * plan->tiles_x;
-    float *m = scratch + plan->v_floats;
-    float *zeros = m + spec->panel_block * plan->alpha * plan->alpha * plan->m_stride;
-    memset(zeros, 0, (size_t)plan->padded_c * sizeof(float));
     int blocks = hs_winograd_ceil(tiles, spec->block);
     for (int i = 0; i < blocks; i++) {
-        int begin = (int)((int64_t)i * tiles / blocks), end = (int)((i + 1LL) * tiles / blocks);
-        hs_winograd_block b = {plan, item, first + begin, end - begin, 0, scratch, m, zeros};
-        b.groups = hs_winograd_ceil(b.count, HS_WINO_ROWS);
-        hs_winograd_load(&b);
+        hs_winograd_block b;
+        hs_winograd_start(&b, plan, item, first + (int)((int64_t)i * tiles / blocks),
+                          first + (int)((i + 1LL) * tiles / blocks), scratch);
+        for (int group = 0; group < b.groups && !plan->load_tasks; group++)
+            hs_winograd_load_group(&b, group);
         for (int p = first_panel; p < last_panel; p += spec->panel_block) {
             int last = p + spec->panel_block < last_panel ? p + spec->panel_block : last_panel;
             hs_winograd_multiply(&b, p, last);

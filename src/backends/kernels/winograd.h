@@ -11,10 +11,14 @@
  *      input transform       36 (16) products     output transform, bias,
  *      while loading         with U               residual, while storing
  *
- * A task is a band of tile rows of one item and a range of output channels; it
- * walks over blocks of tiles so small that V and M stay in the second-level
- * cache. Tasks depend on the shape alone, and so does the order of every sum:
- * results do not depend on the number of threads. Maps are nhwc, dense.
+ * Where there are many tiles, a task is a band of tile rows of one item and a
+ * range of output channels; it walks over blocks of tiles so small that V and M
+ * stay in the second-level cache. Where there are few, the weights are what
+ * moves: V of a whole item is made once, by tasks of their own (load), and each
+ * task then takes a range of output channels for all tiles, so that every
+ * weight is read once. Tasks depend on the shape alone, and so does the order
+ * of every sum: results do not depend on the number of threads. Maps are nhwc,
+ * dense.
  *
  * Points of interpolation for m = 4: 0, +-5/8, +-3/2, infinity, which of a grid
  * of eighths gave the smallest error: 1.0e-6 rms relative for 128 channels,
@@ -39,6 +43,7 @@ typedef struct hs_winograd_spec {
     int tile;                      /* 4 or 2 */
     int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;         /* 0, or how to cut tasks (to measure) */
+    int sharing; /* 0: choose; 1: V of an item is made first; -1: it is not */
 } hs_winograd_spec;
 
 typedef struct hs_winograd_plan {
@@ -49,9 +54,10 @@ typedef struct hs_winograd_plan {
     int tiles_x, tiles_y;
     int band_count, task_count; /* tasks of one item: band_count * splits */
     int64_t v_stride, m_stride; /* floats from one position to the next */
-    int64_t v_floats;
-    int64_t scratch_floats; /* for each thread; 64-byte aligned */
-    int64_t panel_floats;   /* transformed weights of a panel; 64-byte aligned */
+    int load_tasks;             /* of one item, before the others; 0: V is not shared */
+    int64_t v_floats;           /* V of a task, or of an item if it is shared */
+    int64_t scratch_floats;     /* for each thread; 64-byte aligned */
+    int64_t panel_floats;       /* transformed weights of a panel; 64-byte aligned */
 } hs_winograd_plan;
 
 /* The pointers of one item. */
@@ -61,10 +67,10 @@ typedef struct hs_winograd_item {
     const float *bias;                   /* [out_c], or NULL */
     const float *residual;               /* as dst, added to the result; dst itself or NULL */
     float *dst;                          /* [h][w][out_c] */
+    float *v;                            /* [v_floats] if load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
 
-/* Cut the work. `l2_bytes` of the plan's choice are of a constant, not of the
- * machine. The shape must be positive and its products fit int64_t. */
+/* Cut the work, by the shape alone; sizes must be positive. */
 typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *plan);
 
 /* Panel `panel` of transformed weights from w [out_c][in_c][3][3], in double
@@ -72,7 +78,12 @@ typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *pl
 typedef void hs_winograd_weights(const hs_winograd_plan *plan, int panel, const float *w,
                                  float *packed);
 
-/* Task `task` of `item`. Allocates nothing. */
+/* Load task `task` of `item` into item->v, from [0, load_tasks); all of them
+ * before the first hs_winograd_run of the item. */
+typedef void hs_winograd_load(const hs_winograd_plan *plan, int task, const hs_winograd_item *item,
+                              float *scratch);
+
+/* Task `task` of `item`, from [0, task_count). Allocates nothing. */
 typedef void hs_winograd_run(const hs_winograd_plan *plan, int task, const hs_winograd_item *item,
                              float *scratch);
 

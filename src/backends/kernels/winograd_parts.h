@@ -87,6 +87,7 @@ void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *t);
 /* The functions of the table. */
 hs_winograd_make HS_KERNEL(hs_winograd_make);
 hs_winograd_weights HS_KERNEL(hs_winograd_weights);
+hs_winograd_load HS_KERNEL(hs_winograd_load);
 hs_winograd_run HS_KERNEL(hs_winograd_run);
 
 #endif
