@@ -34,7 +34,7 @@ sanitize: ## build with AddressSanitizer and UBSan in build-asan/ and run the te
 fuzz: ## run each fuzz target for FUZZ_SECONDS (clang 14)
 	@scripts/install-deps.sh build test fuzz
 	@scripts/build.sh fuzz
-	@scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+	@sh tests/fuzz/run.sh build-fuzz/tests $(FUZZ_SECONDS)
 
 clean: ## remove all build folders
 	rm -rf build build-asan build-fuzz

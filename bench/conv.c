@@ -90,7 +90,7 @@ static dnnl_status_t make_direct(conv_data *d) {
 
 static void run_winograd(conv_data *d) {
     hs_winograd_item item = {
-        .src = {d->src}, .weights = d->packed, .bias = d->bias, .dst = d->dst, .v = d->v};
+        .src = {d->src}, .weights = {d->packed}, .bias = d->bias, .dst = d->dst, .v = d->v};
     for (int task = 0; task < d->plan.load_tasks; task++)
         d->kernels->winograd_load(&d->plan, task, &item, d->scratch);
     for (int task = 0; task < d->plan.task_count; task++)
@@ -110,9 +110,13 @@ static double rms_difference(const float *a, const float *b, int64_t count) {
 static int compare_both(conv_data *d) {
     const bench_conv_options *o = d->o;
     const hs_winograd_plan *plan = &d->plan;
+    hs_winograd_kernel kernel = {.tile = o->tile, .out_c = o->out_c, .in_c = o->in_c};
+    kernel.w = d->plain;
+    kernel.out_stride = 9LL * o->in_c;
+    kernel.in_stride = 9;
     double start = thread_seconds();
     for (int p = 0; p < plan->panels; p++)
-        d->kernels->winograd_weights(plan, p, d->plain, d->packed + p * plan->panel_floats);
+        d->kernels->winograd_weights(&kernel, p, d->packed + p * plan->panel_floats[0]);
     double pack = thread_seconds() - start;
     run_winograd(d);
     double rms = rms_difference(d->dst, d->direct_dst, (int64_t)o->h * o->w * o->out_c);
@@ -144,7 +148,7 @@ static int compare_both(conv_data *d) {
            o->in_c, o->out_c, o->h, o->w, d->kernels->isa, plan->spec.tile, plan->load_tasks,
            plan->task_count, plan->spec.block, plan->spec.panel_block, rms, flops / best[0] / 1e9,
            flops / best[1] / 1e9, best[0] / best[1], ratio[o->repeats / 2],
-           (double)(plan->panels * plan->panel_floats) * 4e-6, pack * 1e3);
+           (double)(plan->panels * plan->panel_floats[0]) * 4e-6, pack * 1e3);
     free(ratio);
     return 0;
 }
@@ -165,7 +169,7 @@ int bench_conv(const bench_conv_options *o) {
     spec.splits = o->splits;
     spec.sharing = o->sharing;
     d.kernels->winograd_make(&spec, &d.plan);
-    int64_t pixels = (int64_t)o->h * o->w, packed = d.plan.panels * d.plan.panel_floats;
+    int64_t pixels = (int64_t)o->h * o->w, packed = d.plan.panels * d.plan.panel_floats[0];
     float *memory[] = {d.src = floats(pixels * o->in_c, 1, 1),
                        d.plain = floats(9LL * o->in_c * o->out_c, 1, 2),
                        d.bias = floats(o->out_c, 1, 3),

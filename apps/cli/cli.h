@@ -79,8 +79,8 @@ typedef struct cli_options {
     int first, last; /* window; last < 0: all steps */
 } cli_options;
 
-/* Children for a command's argp: model and machine; sampling; --seed; edits. */
-extern const struct argp cli_common_argp, cli_sampling_argp, cli_seed_argp, cli_edit_argp;
+/* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
+extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp;
 
 /* Parse a command's arguments into `input`, a struct that begins with
  * cli_options. Ends the program on --help, --version and mistakes. */
@@ -164,7 +164,7 @@ typedef enum cli_output_kind {
  * neither -o nor --tensors is given. */
 cli_output_kind cli_image_output(const cli_options *options);
 /* Fail before the work where the result could not be written after it. */
-hs_status cli_check_writable(const char *path, hs_error *err);
+hs_status cli_check_writable(const char *path, cli_output_kind kind, hs_error *err);
 /* mkdir; a folder that exists is fine. */
 hs_status cli_make_folder(const char *path, hs_error *err);
 

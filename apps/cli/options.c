@@ -135,11 +135,8 @@ static const struct argp_option cli_sampling_options[] = {
      "0 is DDIM, 1 DDPM; a number, or T numbers with commas, noisiest first", 1},
     {"z-seed", KEY_Z_SEED, "+1|N", 0,
      "Draw the steps' noise from seed + 1 (as the paper's authors do) or from seed N", 1},
-    {"latent", KEY_LATENT, "FILE", 0, "Start from the x_T (and z) of a latent file, not from seeds",
-     1},
     {"asyrp", KEY_ASYRP, NULL, 0, "Asymmetric injection: two passes a step", 2},
     {"clip", KEY_CLIP, NULL, 0, "Honour the scheduler config's clip_sample", 2},
-    {"tensors", KEY_TENSORS, "FILE", 0, "Also write x_T, z, x_0 and h as a latent file", 9},
     {0}};
 
 static error_t cli_sampling_parse(int key, char *arg, struct argp_state *state) {
@@ -160,14 +157,8 @@ static error_t cli_sampling_parse(int key, char *arg, struct argp_state *state) 
         options->z_seed = seed;
         return 0;
     }
-    case KEY_LATENT: options->latent = arg; return 0;
     case KEY_ASYRP: options->asyrp = true; return 0;
     case KEY_CLIP: options->clip = true; return 0;
-    case KEY_TENSORS:
-        if (!*arg)
-            cli_usage_error("--tensors: the name is empty");
-        options->tensors = arg;
-        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -205,27 +196,40 @@ static error_t cli_edit_parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-/* --seed stands apart: `pca` takes one number there, the others a list. */
-static const struct argp_option cli_seed_options[] = {
-    {"seed", KEY_SEED, "LIST", 0, "PyTorch's seeds: 7, 1,4,9 or 0-15; default 0", 1}, {0}};
+/* Where images start, and their tensors: `pca` and `demo` have seeds of their
+ * own kind. */
+static const struct argp_option cli_start_options[] = {
+    {"seed", KEY_SEED, "LIST", 0, "PyTorch's seeds: 7, 1,4,9 or 0-15; default 0", 1},
+    {"latent", KEY_LATENT, "FILE", 0, "Start from the x_T (and z) of a latent file, not from seeds",
+     1},
+    {"tensors", KEY_TENSORS, "FILE", 0, "Also write x_T, z, x_0 and h as a latent file", 9},
+    {0}};
 
-static error_t cli_seed_parse(int key, char *arg, struct argp_state *state) {
+static error_t cli_start_parse(int key, char *arg, struct argp_state *state) {
     cli_options *options = state->input;
     char why[CLI_WHY];
-    if (key != KEY_SEED)
-        return ARGP_ERR_UNKNOWN;
-    free(options->seeds);
-    options->seeds = NULL;
-    if (!cli_parse_seeds(arg, &options->seeds, &options->seed_count, why))
-        cli_usage_error("--seed: %s", why);
-    return 0;
+    switch (key) {
+    case KEY_SEED:
+        free(options->seeds);
+        options->seeds = NULL;
+        if (!cli_parse_seeds(arg, &options->seeds, &options->seed_count, why))
+            cli_usage_error("--seed: %s", why);
+        return 0;
+    case KEY_LATENT: options->latent = arg; return 0;
+    case KEY_TENSORS:
+        if (!*arg)
+            cli_usage_error("--tensors: the name is empty");
+        options->tensors = arg;
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
 }
 
 const struct argp cli_common_argp = {.options = cli_common_options, .parser = cli_common_parse};
 const struct argp cli_sampling_argp = {.options = cli_sampling_options,
                                        .parser = cli_sampling_parse};
 const struct argp cli_edit_argp = {.options = cli_edit_options, .parser = cli_edit_parse};
-const struct argp cli_seed_argp = {.options = cli_seed_options, .parser = cli_seed_parse};
+const struct argp cli_start_argp = {.options = cli_start_options, .parser = cli_start_parse};
 
 /* argp and getopt take the program's name from argv[0]; complaints begin with
  * "hspace:", while the usage line names the command too. */

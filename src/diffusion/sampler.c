@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "denoiser.h"
 
@@ -89,7 +90,11 @@ hs_status hs_sampler_create(hs_denoiser *denoiser, const hs_sampler_options *opt
     hs_status status;
     HS_CHECK(hs_schedule_create(config, &sampler->schedule, err));
     HS_CHECK(hs_set_steps(sampler, options, err));
-    if (config->absent)
+    if (config->absent && strcmp(config->beta_schedule, "keras_cosine") == 0)
+        hs_notice(monitor,
+                  "%s: no scheduler config was found: the family's cosine schedule, N = %d",
+                  sampler->model->name, config->num_train_timesteps);
+    else if (config->absent)
         hs_notice(monitor, "%s: no scheduler config was found: %s schedule, beta %g ... %g, N = %d",
                   sampler->model->name, config->beta_schedule, config->beta_start, config->beta_end,
                   config->num_train_timesteps);

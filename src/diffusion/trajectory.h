@@ -22,8 +22,8 @@ struct hs_sampler {
     hs_step *coefficients; /* [T] */
     /* Scratch of hs_trajectory_step, for batches of up to `room`. */
     int room;
-    int *t;                    /* [room] */
-    float *eps, *eps_dir, *z;  /* [room,C,H,W] each; z one sample, [C,H,W] */
+    int *t;                   /* [room] */
+    float *eps, *eps_dir, *z; /* [room,C,H,W] each; z one sample, [C,H,W] */
 };
 
 typedef struct hs_trajectory {

@@ -88,8 +88,10 @@ static json_t *hs_pca_describe_options(const hs_pca_run *run) {
         json_pack("{s:i, s:i, s:b, s:s, s:I, s:b}", "n", o->n, "k", o->k, "joint", o->joint,
                   "align", o->align == HS_ALIGN_SCORE ? "score" : "index", "first_seed",
                   (json_int_t)o->first_seed, "incremental", !run->plan.exact);
-    if (!run->plan.exact)
+    if (!run->plan.exact) {
         json_object_set_new(json, "batch", json_integer(run->plan.batch));
+        json_object_set_new(json, "kept", json_integer(run->plan.kept));
+    }
     if (o->around) {
         json_object_set_new(json, "around_seed", json_integer(o->around_seed));
         json_object_set_new(json, "around_delta", json_real(o->around_delta));
@@ -171,6 +173,7 @@ static hs_status hs_pca_result(hs_pca_run *run, hs_error *err) {
     const hs_pca_plan *plan = &run->plan;
     const hs_sampler *sampler = run->sampler;
     size_t T = (size_t)plan->T, k = (size_t)plan->k, d = (size_t)plan->d;
+    size_t kept = (size_t)plan->kept;
     hs_h_space h_space = hs_denoiser_h_space(sampler->denoiser);
     hs_directions *directions =
         hs_directions_new(plan->k, plan->T, plan->T, sampler->model->h[h_space]);
@@ -179,19 +182,27 @@ static hs_status hs_pca_result(hs_pca_run *run, hs_error *err) {
     run->directions = directions;
     directions->h_space = h_space;
     directions->N = sampler->model->schedule.num_train_timesteps;
-    directions->delta_h = hs_calloc(k * T, d * sizeof(float));
+    directions->delta_h = hs_calloc(kept * T, d * sizeof(float));
     directions->sigma = hs_calloc(k, T * sizeof(float));
     directions->mean = hs_calloc(T, d * sizeof(float));
     directions->timesteps = hs_calloc(T, sizeof(int64_t));
     run->ratio = hs_calloc((size_t)run->sets, k * sizeof(double));
     if (!directions->delta_h || !directions->sigma || !directions->mean || !directions->timesteps ||
         !run->ratio)
-        return hs_fail_memory(err, k * T * d * sizeof(float));
+        return hs_fail_memory(err, kept * T * d * sizeof(float));
     for (int i = 0; i < plan->T; i++)
         directions->timesteps[i] = sampler->timesteps[i];
     HS_TRY(hs_pca_set_text(&directions->unit, "standard deviation", err));
     HS_TRY(hs_pca_set_text(&directions->method, "pca", err));
     return hs_denoiser_fingerprint(sampler->denoiser, directions->model, err);
+}
+
+/* Give back the room of components that were kept beyond k. */
+static void hs_pca_trim(hs_pca_run *run) {
+    size_t row = (size_t)run->plan.T * (size_t)run->plan.d * sizeof(float);
+    float *trimmed = realloc(run->directions->delta_h, (size_t)run->plan.k * row);
+    if (trimmed)
+        run->directions->delta_h = trimmed;
 }
 
 hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options, const hs_monitor *monitor,
@@ -218,6 +229,7 @@ hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options, const hs_mo
     HS_CHECK(hs_pca_resume_begin(&run, err));
     HS_CHECK(hs_progress(monitor, "PCA", (double)run.passes, (double)run.plan.passes, err));
     HS_CHECK(run.plan.exact ? hs_pca_exact(&run, err) : hs_pca_incremental(&run, err));
+    hs_pca_trim(&run);
     HS_CHECK(hs_pca_metadata(&run, err));
     hs_pca_resume_end(&run);
     *out = run.directions;

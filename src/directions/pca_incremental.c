@@ -2,7 +2,8 @@
  * Incremental PCA of h-space (see pca_run.h): a batch of samples goes through
  * all steps, and each step has its running decomposition; joint PCA has one,
  * of rows that hold all steps of a sample. The unit components live where the
- * directions will be, in delta_h.
+ * directions will be, in delta_h, which has room for more than the k that are
+ * asked for until the end (hs_pca_choose_kept says why).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,22 +14,22 @@
 hs_status hs_pca_incremental_prepare(hs_pca_run *run, hs_error *err) {
     const hs_pca_plan *plan = &run->plan;
     bool joint = run->options->joint;
-    size_t b = (size_t)plan->batch, k = (size_t)plan->k, sets = (size_t)run->sets;
+    size_t b = (size_t)plan->batch, kept = (size_t)plan->kept, sets = (size_t)run->sets;
     int64_t length = joint ? plan->T * plan->d : plan->d;
     run->parts = hs_calloc(sets, sizeof *run->parts);
     if (!run->parts)
         return hs_fail_memory(err, sets * sizeof *run->parts);
     for (int i = 0; i < run->sets; i++)
-        HS_TRY(hs_incremental_pca_create(plan->k, length, run->directions->delta_h + i * plan->d,
+        HS_TRY(hs_incremental_pca_create(plan->kept, length, run->directions->delta_h + i * plan->d,
                                          plan->T * plan->d, &run->parts[i], err));
     if (joint) {
         run->rows = hs_alloc_aligned(b, (size_t)length * sizeof(float));
         if (!run->rows)
             return hs_fail_memory(err, b * (size_t)length * sizeof(float));
     } else if (run->options->align == HS_ALIGN_SCORE) {
-        run->scores = hs_calloc(sets, k * b * sizeof(double));
+        run->scores = hs_calloc(sets, kept * b * sizeof(double));
         if (!run->scores)
-            return hs_fail_memory(err, sets * k * b * sizeof(double));
+            return hs_fail_memory(err, sets * kept * b * sizeof(double));
     }
     return HS_OK;
 }
@@ -38,7 +39,7 @@ static double *hs_pca_batch_scores(const hs_pca_run *run, int step) {
     const hs_pca_plan *plan = &run->plan;
     if (!run->scores || run->batch < plan->batches - 1)
         return NULL;
-    return run->scores + (int64_t)step * plan->k * plan->batch;
+    return run->scores + (int64_t)step * plan->kept * plan->batch;
 }
 
 static hs_status hs_pca_take_in(hs_pca_run *run, hs_error *err) {

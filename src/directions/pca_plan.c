@@ -58,7 +58,7 @@ static double hs_pca_sample_bytes(const hs_pca_plan *plan) {
 }
 
 static double hs_pca_result_bytes(const hs_pca_plan *plan) {
-    return 4.0 * plan->T * (plan->k + 1.0) * (double)plan->d;
+    return 4.0 * plan->T * (plan->kept + 1.0) * (double)plan->d;
 }
 
 /* What formulas leave out because it is small: work space of the products and
@@ -77,12 +77,12 @@ static double hs_pca_exact_bytes(const hs_pca_plan *plan) {
 }
 
 static double hs_pca_incremental_bytes(const hs_pca_plan *plan, bool joint, bool scores, int b) {
-    double d = (double)plan->d, T = plan->T, k = plan->k, m = k + b + 1.0;
-    double rows = joint ? 4.0 * b * T * d + 4.0 * b * d : 8.0 * (k + b) * d;
+    double d = (double)plan->d, T = plan->T, r = plan->kept, m = r + b + 1.0;
+    double rows = joint ? 4.0 * b * T * d + 4.0 * b * d : 8.0 * (r + b) * d;
     return rows + b * hs_pca_sample_bytes(plan) + hs_pca_result_bytes(plan) +
            hs_pca_small_bytes(plan) + 8.0 * T * d + (joint ? 8.0 * T * d : 0) +
-           hs_gram_bytes((int64_t)m, plan->k, plan->d) + 8.0 * m * m +
-           (scores ? 8.0 * T * k * b : 0);
+           hs_gram_bytes((int64_t)m, plan->kept, plan->d) + 8.0 * m * m +
+           (scores ? 8.0 * T * r * b : 0);
 }
 
 /* The largest batch up to the authors' (and 2k) that fits, down to 2k. */
@@ -96,6 +96,19 @@ static int hs_pca_choose_batch(const hs_pca_plan *plan, const hs_pca_options *op
     while (b > smallest && hs_pca_incremental_bytes(plan, options->joint, scores, (int)b) > max_mem)
         b = fmax(smallest, floor(0.8 * b));
     return (int)b;
+}
+
+/*
+ * Each batch forgets what is beyond the components that are kept, and a
+ * direction that is small in every batch never gets in. With k kept, b = 2k and
+ * the h of a 32 x 32 model, the k leading ones explain up to 3 % less than
+ * exact ones do; with 2k kept, at most 0.4 % less.
+ */
+static int hs_pca_choose_kept(const hs_pca_plan *plan, const hs_pca_options *options) {
+    int64_t kept = 2 * (int64_t)plan->k, length = options->joint ? plan->T * plan->d : plan->d;
+    if (kept > plan->n - 1)
+        kept = plan->n - 1;
+    return (int)(kept < length ? kept : length);
 }
 
 static void hs_pca_size(double bytes, char *out, size_t size) {
@@ -120,12 +133,13 @@ static void hs_pca_describe(hs_pca_plan *plan, const hs_pca_options *options, do
                  options->joint ? "2 n T passes" : "n T passes");
     else
         snprintf(plan->formula, sizeof plan->formula,
-                 "incremental %s PCA: T k c h w 4 + %s + b C H W 4 + T c h w 12 bytes and work "
-                 "space = %s with b = %d, n = %d, k = %d, T = %d, C H W = %lld, c h w = %lld; "
-                 "n T passes",
+                 "incremental %s PCA: T r c h w 4 + %s + b C H W 4 + T c h w %d bytes and work "
+                 "space = %s with b = %d, n = %d, k = %d, r = %d components kept, T = %d, "
+                 "C H W = %lld, c h w = %lld; n T passes",
                  options->joint ? "joint" : "per-step",
-                 options->joint ? "b (T+1) c h w 4" : "(k+b) c h w 8", size, plan->batch, plan->n,
-                 plan->k, plan->T, (long long)plan->image, (long long)plan->d);
+                 options->joint ? "b (T+1) c h w 4" : "(r+b) c h w 8", options->joint ? 20 : 12,
+                 size, plan->batch, plan->n, plan->k, plan->kept, plan->T, (long long)plan->image,
+                 (long long)plan->d);
 }
 
 /* Exact, unless told otherwise, too many samples, or too much memory. */
@@ -138,7 +152,12 @@ static hs_status hs_pca_choose(const hs_pca_options *options, hs_pca_plan *plan,
     plan->batch = plan->n;
     plan->batches = 1;
     if (!plan->exact) {
+        plan->kept = hs_pca_choose_kept(plan, options);
         plan->batch = hs_pca_choose_batch(plan, options, max_mem);
+        if (hs_pca_incremental_bytes(plan, options->joint, scores, plan->batch) > max_mem) {
+            plan->kept = plan->k;
+            plan->batch = hs_pca_choose_batch(plan, options, max_mem);
+        }
         plan->batches = (plan->n - 1) / plan->batch + 1;
         bytes = hs_pca_incremental_bytes(plan, options->joint, scores, plan->batch);
     }
@@ -157,7 +176,7 @@ static hs_status hs_pca_choose(const hs_pca_options *options, hs_pca_plan *plan,
 
 hs_status hs_pca_plan_make(const hs_sampler *sampler, const hs_pca_options *options,
                            hs_pca_plan *out, hs_error *err) {
-    hs_pca_plan plan = {.n = options->n, .k = options->k, .T = sampler->T};
+    hs_pca_plan plan = {.n = options->n, .k = options->k, .kept = options->k, .T = sampler->T};
     plan.d = (int64_t)hs_denoiser_h_size(sampler->denoiser);
     plan.image = (int64_t)hs_denoiser_image_size(sampler->denoiser);
     plan.noise = sampler->any_eta;

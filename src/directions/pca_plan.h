@@ -14,6 +14,7 @@ typedef struct hs_pca_plan {
     int n, k, T;
     int64_t d, image; /* c*h*w, C*H*W */
     bool exact;
+    int kept;    /* components that are found: k, or more where some are forgotten */
     int batches; /* 1 when exact */
     int batch;   /* samples of a batch; of the first, what is left over */
     bool noise;  /* there are streams of z */

@@ -89,14 +89,14 @@ static void hs_pca_state_exact(hs_pca_state *state, const hs_pca_run *run) {
 
 static void hs_pca_state_incremental(hs_pca_state *state, const hs_pca_run *run) {
     const hs_pca_plan *plan = &run->plan;
-    int64_t length = plan->T * plan->d, k = plan->k;
-    hs_pca_state_add(state, "components", -1, HS_F32, k, length, run->directions->delta_h);
+    int64_t length = plan->T * plan->d, kept = plan->kept;
+    hs_pca_state_add(state, "components", -1, HS_F32, kept, length, run->directions->delta_h);
     hs_pca_state_add(state, "rows", -1, HS_F32, run->samples.trajectory.n, length, run->rows);
-    hs_pca_state_add(state, "scores", -1, HS_F64, run->sets, k * plan->batch, run->scores);
+    hs_pca_state_add(state, "scores", -1, HS_F64, run->sets, kept * plan->batch, run->scores);
     for (int i = 0; i < run->sets; i++) {
         hs_incremental_pca *part = &run->parts[i];
         hs_pca_state_add(state, "part.mean", i, HS_F64, 1, part->d, part->mean);
-        hs_pca_state_add(state, "part.s", i, HS_F64, 1, k, part->s);
+        hs_pca_state_add(state, "part.s", i, HS_F64, 1, kept, part->s);
         hs_pca_state_add(state, "part.total", i, HS_F64, 1, 1, &part->total);
         hs_pca_state_add(state, "part.count", i, HS_I64, 1, 1, &part->count);
         hs_pca_state_add(state, "part.rank", i, HS_I64, 1, 1, &part->rank);

@@ -34,10 +34,10 @@ typedef struct hs_pca_run {
     bool resumed; /* `samples` stands at a resume point */
 
     /* found so far */
-    hs_directions *directions; /* delta_h [k,T,d], sigma [k,T], mean [T,d] */
+    hs_directions *directions; /* delta_h [kept,T,d] until the end, sigma [k,T], mean [T,d] */
     double *ratio;             /* [sets,k] explained variance ratios */
     double *scores;            /* score alignment. exact: [k,n] of the step before, aligned;
-                                  incremental: [sets,k,b] of the last batch */
+                                  incremental: [sets,kept,b] of the last batch */
     double *gram;              /* [n,n], exact joint, phase 0 */
     hs_gram_eigen eigen;       /* exact joint, phase 1 */
     hs_incremental_pca *parts; /* [sets], incremental; components lie in delta_h */

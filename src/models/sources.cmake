@@ -8,6 +8,7 @@ set(SOURCES
   models/keras_ddpm.c
   models/keras_layers.c
   models/keras_topology.c
+  models/keras_walk.c
   models/model.c
   models/names.c
   models/unet2d.c

@@ -92,22 +92,44 @@ static void direct(const wino_case *c, wino_data *d) {
         }
 }
 
+/* Transformed weights of a part; half the time through the adjoint's order. */
+static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_data *d,
+                   const hs_winograd_plan *plan, int part, int first) {
+    int64_t floats = plan->panel_floats[part], in = c->spec.part_c[part], out = c->spec.out_c;
+    float *packed = hs_alloc_aligned((size_t)(plan->panels * floats), sizeof *packed);
+    float *flipped = hs_alloc_aligned((size_t)(in * out), 9 * sizeof *flipped);
+    assert_non_null(packed);
+    assert_non_null(flipped);
+    for (int64_t k = 0; k < out; k++)
+        for (int64_t q = 0; q < in; q++)
+            for (int t = 0; t < 9; t++)
+                flipped[(q * out + k) * 9 + 8 - t] = d->w[(k * d->in_c + first + q) * 9 + t];
+    memset(packed, 0xff, (size_t)(plan->panels * floats) * sizeof *packed);
+    hs_winograd_kernel kernel = {.tile = c->spec.tile, .out_c = (int)out, .in_c = (int)in};
+    kernel.flip = c->bias;
+    kernel.w = c->bias ? flipped : d->w + (int64_t)first * 9;
+    kernel.out_stride = c->bias ? 9 : (int64_t)d->in_c * 9;
+    kernel.in_stride = c->bias ? out * 9 : 9;
+    for (int p = 0; p < plan->panels; p++)
+        kernels->winograd_weights(&kernel, p, packed + p * floats);
+    free(flipped);
+    return packed;
+}
+
 /* got = the convolution, tasks from the last to the first; a residual in place. */
 static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d, bool in_place) {
     hs_winograd_plan plan;
     kernels->winograd_make(&c->spec, &plan);
     assert_true(plan.task_count > 0 && plan.in_c == d->in_c);
-    float *weights = hs_alloc_aligned((size_t)(plan.panels * plan.panel_floats), sizeof(float));
     float *scratch = hs_alloc_aligned((size_t)plan.scratch_floats, sizeof(float));
     float *v = hs_alloc_aligned((size_t)plan.v_floats, sizeof(float));
-    assert_non_null(weights);
     assert_non_null(scratch);
     assert_non_null(v);
     memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
     memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
-    for (int p = 0; p < plan.panels; p++)
-        kernels->winograd_weights(&plan, p, d->w, weights + p * plan.panel_floats);
-    hs_winograd_item item = {.weights = weights, .dst = d->got, .v = v};
+    hs_winograd_item item = {.dst = d->got, .v = v};
+    for (int part = 0, first = 0; part < c->spec.part_count; first += c->spec.part_c[part++])
+        item.weights[part] = pack(kernels, c, d, &plan, part, first);
     memcpy(item.src, d->src, sizeof d->src);
     size_t bytes = (size_t)(d->pixels * c->spec.out_c) * sizeof(float);
     memset(d->got, 0xff, bytes);
@@ -121,7 +143,8 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
         kernels->winograd_run(&plan, task, &item, scratch);
     free(v);
     free(scratch);
-    free(weights);
+    for (int part = 0; part < c->spec.part_count; part++)
+        free((float *)item.weights[part]);
 }
 
 typedef struct wino_errors {

@@ -1,1 +1,2 @@
 # Tests of this room, by name.
+hs_test(base/test_threads)

@@ -84,8 +84,39 @@ static void test_clipped(void **state) {
     hs_tensor_set_free(set);
 }
 
+/* A seed's image is the same, bit for bit, alone or in a batch, by one thread or three. */
+static void test_batches_and_threads(void **state) {
+    enum { n = 5, T = 3 };
+    hs_error err;
+    hs_model *model = hs_open();
+    static float all[n * X], one[X];
+    const int64_t seeds[n] = {0, 1, 2, 3, 4};
+    const double eta = 1;
+    for (int threads = 1; threads <= 3; threads += 2) {
+        hs_denoiser *denoiser;
+        hs_sampler *sampler;
+        hs_denoiser_options options = hs_denoiser_options_default();
+        options.threads = threads;
+        hs_sampler_options sampling = hs_sampler_options_default();
+        sampling.steps = T;
+        sampling.eta = &eta;
+        sampling.eta_count = 1;
+        assert_ok(hs_denoiser_create(model, &options, &denoiser, &err));
+        assert_ok(hs_sampler_create(denoiser, &sampling, NULL, &sampler, &err));
+        if (threads == 1)
+            assert_ok(hs_sample(sampler, n, seeds, NULL, NULL, 0, NULL, NULL, all, NULL, &err));
+        for (int i = 0; i < n; i++) {
+            assert_ok(hs_sample(sampler, 1, seeds + i, NULL, NULL, 0, NULL, NULL, one, NULL, &err));
+            assert_memory_equal(one, all + i * X, sizeof one);
+        }
+        hs_sampler_free(sampler);
+        hs_denoiser_free(denoiser);
+    }
+    hs_model_free(model);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
-                                       cmocka_unit_test(test_clipped)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_clipped),
+                                       cmocka_unit_test(test_batches_and_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,8 +155,9 @@ static void test_cost(void **state) {
     o.n = 50000;
     o.k = 25;
     cost = cost_of(&pca, &o);
-    assert_non_null(strstr(cost.formula, "incremental per-step PCA: T k c h w 4 + (k+b) c h w 8"));
-    assert_non_null(strstr(cost.formula, "b = 1000, n = 50000, k = 25, T = 5"));
+    assert_non_null(strstr(cost.formula, "incremental per-step PCA: T r c h w 4 + (r+b) c h w 8"));
+    assert_non_null(
+        strstr(cost.formula, "b = 1000, n = 50000, k = 25, r = 50 components kept, T = 5"));
     assert_int_equal(cost.passes, 50000 * 5);
     /* Less memory, smaller batches, never below 2k. */
     o.max_mem = cost.bytes / 4;

@@ -74,9 +74,13 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
 void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
     memset(plan, 0, sizeof *plan);
     plan->spec = *spec;
+    int positions = (spec->tile + 2) * (spec->tile + 2);
     for (int i = 0; i < spec->part_count; i++) {
+        int chunks = hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK);
+        plan->part_chunk[i] = plan->padded_c / HS_WINO_CHUNK;
+        plan->panel_floats[i] = (int64_t)positions * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
         plan->in_c += spec->part_c[i];
-        plan->padded_c += hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK) * HS_WINO_CHUNK;
+        plan->padded_c += chunks * HS_WINO_CHUNK;
     }
     plan->alpha = spec->tile + 2;
     plan->panel = HS_WINO_PANEL;
@@ -85,13 +89,12 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     plan->tiles_y = hs_winograd_ceil(spec->h, spec->tile);
     hs_winograd_cut_tasks(plan);
     hs_winograd_cut_blocks(plan);
-    int64_t positions = plan->alpha * plan->alpha, block = plan->spec.block;
+    int64_t block = plan->spec.block;
     plan->v_stride = hs_winograd_stride(block * plan->padded_c);
     plan->m_stride = hs_winograd_stride(block * HS_WINO_PANEL);
     plan->v_floats = positions * plan->v_stride;
     plan->scratch_floats =
         plan->v_floats + plan->spec.panel_block * positions * plan->m_stride + plan->padded_c;
-    plan->panel_floats = positions * plan->padded_c * HS_WINO_PANEL;
 }
 
 /* ------------------------------------------------------------- running -- */
@@ -144,20 +147,27 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     }
 }
 
-static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last) {
+/* M of one panel: group by group, so that a panel's weights at one position stay
+ * in the caches nearby. */
+static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
     const hs_winograd_plan *plan = b->plan;
-    int chunks = plan->padded_c / HS_WINO_CHUNK, positions = plan->alpha * plan->alpha;
-    for (int p = first; p < last; p++) {
-        const float *u = b->item->weights + p * plan->panel_floats;
-        float *m = b->m + (p - first) * positions * plan->m_stride;
-        for (int e = 0; e < positions; e++)
+    int positions = plan->alpha * plan->alpha;
+    for (int e = 0; e < positions; e++) {
+        const float *v = b->v + e * plan->v_stride;
+        for (int part = 0; part < plan->spec.part_count; part++) {
+            int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
+            const float *u = b->item->weights[part] + panel * plan->panel_floats[part] +
+                             (int64_t)e * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
             for (int group = 0; group < b->groups; group++) {
-                int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
+                int begin = hs_winograd_group(b, group);
+                int rows = hs_winograd_group(b, group + 1) - begin;
                 HS_KERNEL(hs_winograd_product)
-                (end - begin, chunks, b->v + e * plan->v_stride + (int64_t)begin * plan->padded_c,
-                 u + (int64_t)e * plan->padded_c * HS_WINO_PANEL,
-                 m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL);
+                (rows, chunks,
+                 v + (int64_t)begin * plan->padded_c +
+                     (int64_t)plan->part_chunk[part] * rows * HS_WINO_CHUNK,
+                 u, m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part > 0);
             }
+        }
     }
 }
 
@@ -225,7 +235,9 @@ void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
             hs_winograd_load_group(&b, group);
         for (int p = first_panel; p < last_panel; p += spec->panel_block) {
             int last = p + spec->panel_block < last_panel ? p + spec->panel_block : last_panel;
-            hs_winograd_multiply(&b, p, last);
+            for (int panel = p; panel < last; panel++)
+                hs_winograd_multiply(
+                    &b, panel, b.m + (panel - p) * plan->alpha * plan->alpha * plan->m_stride);
             hs_winograd_save(&b, p, last);
         }
     }

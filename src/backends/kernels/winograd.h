@@ -43,7 +43,7 @@ typedef struct hs_winograd_spec {
     int tile;                      /* 4 or 2 */
     int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;         /* 0, or how to cut tasks (to measure) */
-    int sharing; /* 0: choose; 1: V of an item is made first; -1: it is not */
+    int sharing;                   /* 0: choose; 1: V of an item is made first; -1: it is not */
 } hs_winograd_spec;
 
 typedef struct hs_winograd_plan {
@@ -52,31 +52,41 @@ typedef struct hs_winograd_plan {
     int alpha;             /* tile + 2 */
     int panel, panels;     /* output channels of a panel of weights; how many */
     int tiles_x, tiles_y;
-    int band_count, task_count; /* tasks of one item: band_count * splits */
-    int64_t v_stride, m_stride; /* floats from one position to the next */
-    int load_tasks;             /* of one item, before the others; 0: V is not shared */
-    int64_t v_floats;           /* V of a task, or of an item if it is shared */
-    int64_t scratch_floats;     /* for each thread; 64-byte aligned */
-    int64_t panel_floats;       /* transformed weights of a panel; 64-byte aligned */
+    int band_count, task_count;        /* tasks of one item: band_count * splits */
+    int64_t v_stride, m_stride;        /* floats from one position to the next */
+    int load_tasks;                    /* of one item, before the others; 0: V is not shared */
+    int64_t v_floats;                  /* V of a task, or of an item if it is shared */
+    int64_t scratch_floats;            /* for each thread; 64-byte aligned */
+    int part_chunk[HS_WINOGRAD_PARTS]; /* where a part begins in V, in 16 channels */
+    /* Transformed weights of a part: [panels][panel_floats], 64-byte aligned. */
+    int64_t panel_floats[HS_WINOGRAD_PARTS];
 } hs_winograd_plan;
 
 /* The pointers of one item. */
 typedef struct hs_winograd_item {
-    const float *src[HS_WINOGRAD_PARTS]; /* [h][w][part_c], or [h/2][w/2][part_c] */
-    const float *weights;                /* [panels][panel_floats] */
-    const float *bias;                   /* [out_c], or NULL */
-    const float *residual;               /* as dst, added to the result; dst itself or NULL */
-    float *dst;                          /* [h][w][out_c] */
-    float *v;                            /* [v_floats] if load_tasks > 0; 64-byte aligned */
+    const float *src[HS_WINOGRAD_PARTS];     /* [h][w][part_c], or [h/2][w/2][part_c] */
+    const float *weights[HS_WINOGRAD_PARTS]; /* [panels][panel_floats] */
+    const float *bias;                       /* [out_c], or NULL */
+    const float *residual;                   /* as dst, added to the result; dst itself or NULL */
+    float *dst;                              /* [h][w][out_c] */
+    float *v;                                /* [v_floats] if load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
 
 /* Cut the work, by the shape alone; sizes must be positive. */
 typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *plan);
 
-/* Panel `panel` of transformed weights from w [out_c][in_c][3][3], in double
- * and then rounded once. */
-typedef void hs_winograd_weights(const hs_winograd_plan *plan, int panel, const float *w,
-                                 float *packed);
+/* The 3x3 kernels of one part: tap t (0 ... 8, row by row) of output k and
+ * input c is w[k * out_stride + c * in_stride + (flip ? 8 - t : t)]; with
+ * strides exchanged and flip it is the adjoint convolution. */
+typedef struct hs_winograd_kernel {
+    int tile, out_c, in_c;
+    const float *w;
+    int64_t out_stride, in_stride;
+    bool flip;
+} hs_winograd_kernel;
+
+/* Panel `panel` of transformed weights, in double and then rounded once. */
+typedef void hs_winograd_weights(const hs_winograd_kernel *kernel, int panel, float *packed);
 
 /* Load task `task` of `item` into item->v, from [0, load_tasks); all of them
  * before the first hs_winograd_run of the item. */

@@ -28,6 +28,14 @@
 #define HS_WINO_ROWS 2
 #endif
 #define HS_WINO_PANEL (HS_WINO_LANES * HS_WINO_VECTORS)
+/* The points of interpolation for tiles of 4: 0, +-HS_A, +-HS_B, infinity. */
+#define HS_A 0.625f
+#define HS_B 1.5f
+#define HS_A2 (HS_A * HS_A)
+#define HS_B2 (HS_B * HS_B)
+#define HS_P (HS_A2 + HS_B2)
+#define HS_Q (HS_A2 * HS_B2)
+
 #define HS_WINO_CHUNK 16 /* channels that lie together in V */
 
 typedef float hs_wino_vec __attribute__((vector_size(4 * HS_WINO_LANES), aligned(4), may_alias));
@@ -55,10 +63,11 @@ HS_INLINE void hs_wino_store_some(float *x, hs_wino_vec v, int count) {
 
 /*
  * M[rows][PANEL] = V[chunks][rows][CHUNK] U[chunks * CHUNK][PANEL] for one
- * position; 1 <= rows <= ROWS. Each result is one chain over c in order, so it
- * does not depend on `rows`.
+ * position, or += with `more`; 1 <= rows <= ROWS. Each result is one chain over
+ * c in order, so it does not depend on `rows`.
  */
-void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m);
+void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
+                                    bool more);
 
 /*
  * B^T d B of one tile for channels [0, channels) of one part. pixel[y * alpha

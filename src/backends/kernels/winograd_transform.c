@@ -13,16 +13,7 @@
  * and G has the rows (1, t, t^2) / N(t), N(t) the product of t's distances to
  * the other points, and (0, 0, 1). For 0, 1, -1 and infinity, likewise.
  */
-#include <string.h>
-
 #include "backends/kernels/winograd_parts.h"
-
-#define HS_A 0.625f
-#define HS_B 1.5f
-#define HS_A2 (HS_A * HS_A)
-#define HS_B2 (HS_B * HS_B)
-#define HS_P (HS_A2 + HS_B2)
-#define HS_Q (HS_A2 * HS_B2)
 
 /* y = B^T d. */
 HS_INLINE void hs_winograd_bt(int tile, const hs_wino_vec *d, hs_wino_vec *y) {
@@ -159,68 +150,4 @@ void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *o) {
         hs_winograd_output_channels(4, o);
     else
         hs_winograd_output_channels(2, o);
-}
-
-/* ------------------------------------------------------------- weights -- */
-
-typedef double hs_winograd_lanes[HS_WINO_PANEL];
-
-/* out[i] = row i of G times (x[0], x[1], x[2]), for all output channels of a panel. */
-HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_stride,
-                             hs_winograd_lanes *out, int64_t out_stride) {
-    static const double g4[6][3] = {
-        {1 / (double)HS_Q, 0, 0},
-#define HS_ROW(t, n) {1 / (n), (t) / (n), (t) * (t) / (n)}
-        HS_ROW((double)HS_A, 2.0 * (double)HS_A2 * ((double)HS_A2 - (double)HS_B2)),
-        HS_ROW(-(double)HS_A, 2.0 * (double)HS_A2 * ((double)HS_A2 - (double)HS_B2)),
-        HS_ROW((double)HS_B, 2.0 * (double)HS_B2 * ((double)HS_B2 - (double)HS_A2)),
-        HS_ROW(-(double)HS_B, 2.0 * (double)HS_B2 * ((double)HS_B2 - (double)HS_A2)),
-        {0, 0, 1},
-    };
-    static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-    const double(*g)[3] = tile == 4 ? g4 : g2;
-    for (int i = 0; i < tile + 2; i++)
-        for (int k = 0; k < HS_WINO_PANEL; k++)
-            out[i * out_stride][k] =
-                g[i][0] * x[0][k] + g[i][1] * x[x_stride][k] + g[i][2] * x[2 * x_stride][k];
-}
-
-/* G g G^T of one input channel and a panel of output channels: g [3][3]. */
-HS_INLINE void hs_winograd_kernel(int tile, const hs_winograd_lanes *g, float *u, int64_t stride) {
-    const int alpha = tile + 2;
-    hs_winograd_lanes half[6 * 3], whole[6];
-    for (int x = 0; x < 3; x++)
-        hs_winograd_g(tile, g + x, 3, half + x, 3);
-    for (int y = 0; y < alpha; y++) {
-        hs_winograd_g(tile, half + 3 * y, 1, whole, 1);
-        for (int x = 0; x < alpha; x++)
-            for (int k = 0; k < HS_WINO_PANEL; k++)
-                u[(y * alpha + x) * stride + k] = (float)whole[x][k];
-    }
-}
-
-void HS_KERNEL(hs_winograd_weights)(const hs_winograd_plan *plan, int panel, const float *w,
-                                    float *packed) {
-    const hs_winograd_spec *spec = &plan->spec;
-    int first = panel * HS_WINO_PANEL;
-    int count = spec->out_c - first < HS_WINO_PANEL ? spec->out_c - first : HS_WINO_PANEL;
-    int64_t stride = (int64_t)plan->padded_c * HS_WINO_PANEL;
-    memset(packed, 0, (size_t)plan->panel_floats * sizeof(float));
-    hs_winograd_lanes g[9];
-    memset(g, 0, sizeof g);
-    int c = 0;
-    for (int part = 0; part < spec->part_count; part++) {
-        for (int i = 0; i < spec->part_c[part]; i++, c++) {
-            for (int k = 0; k < count; k++)
-                for (int tap = 0; tap < 9; tap++)
-                    g[tap][k] = (double)w[((int64_t)(first + k) * plan->in_c + c) * 9 + tap];
-            float *u = packed + (int64_t)i * HS_WINO_PANEL;
-            if (spec->tile == 4)
-                hs_winograd_kernel(4, g, u, stride);
-            else
-                hs_winograd_kernel(2, g, u, stride);
-        }
-        packed += (int64_t)(spec->part_c[part] + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK *
-                  HS_WINO_CHUNK * HS_WINO_PANEL;
-    }
 }

@@ -1,0 +1,51 @@
+# Completion of hspace for bash.
+
+_hspace() {
+    local cur prev words cword
+    _init_completion -n '=#' 2>/dev/null || {
+        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+    }
+
+    local commands='info sample pca edit eps demo'
+    if ((cword == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
+        return
+    fi
+
+    case $prev in
+    --h-space) mapfile -t COMPREPLY < <(compgen -W 'before middle after' -- "$cur") && return ;;
+    --device) mapfile -t COMPREPLY < <(compgen -W 'cpu cuda' -- "$cur") && return ;;
+    --precision) mapfile -t COMPREPLY < <(compgen -W 'f32 fast' -- "$cur") && return ;;
+    --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
+    --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
+    -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
+        --input | --preview | --resume)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+        ;;
+    --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
+        --around | --delta | --batch | -n | --samples | -k | --components | -s | --shown)
+        return
+        ;;
+    esac
+
+    local common='--model --h-space --output --threads --device --precision --backend --max-mem
+        --json --quiet --help --usage --version'
+    local sampling='--steps --eta --z-seed --asyrp --clip'
+    local start='--seed --latent --tensors --recipe'
+    local options=
+    case ${words[1]} in
+    info) options="$common --steps" ;;
+    sample) options="$common $sampling $start" ;;
+    edit) options="$common $sampling $start --direction --window --replay" ;;
+    pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
+        --exact --incremental --batch --resume --preview" ;;
+    eps) options="$common --input --timestep" ;;
+    demo) options="$common $sampling --samples --components --shown" ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+}
+
+complete -F _hspace hspace
