@@ -29,6 +29,7 @@ typedef struct hs_od_variant { /* one shape of band */
     int rows, in_rows, pad_top, pad_bottom;
     dnnl_primitive_t primitive;
     dnnl_memory_t *memory; /* [threads, HS_ARGS] */
+    const float *weights;
 } hs_od_variant;
 
 typedef struct hs_od_band {
@@ -42,8 +43,7 @@ typedef struct hs_od_conv {
     hs_od_variant *variants;
     int64_t src_row, dst_row;                  /* floats */
     hs_od_place src, dst, residual, item_bias; /* buffer -1: none */
-    const float *weights, *bias;
-    bool has_bias;
+    const float *bias;
 } hs_od_conv;
 
 static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
@@ -62,7 +62,7 @@ static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_tea
             c->item_bias.buffer >= 0 ? hs_od_item(exec, c->item_bias, item) : c->bias;
         void *data[HS_ARGS] = {
             [HS_SRC] = hs_od_item(exec, c->src, item) + band->in_first * c->src_row,
-            [HS_WEIGHTS] = (void *)c->weights,
+            [HS_WEIGHTS] = (void *)variant->weights,
             [HS_BIAS] = (void *)bias,
             [HS_DST] = dst,
             [HS_SCRATCH] = hs_od_scratch(exec, rank),
@@ -134,34 +134,43 @@ static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_co
     return HS_OK;
 }
 
-/* The primitive of one kind of band. `weights_md`: `any` for the first, what it
- * chose for the others. */
-static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s,
-                                    hs_od_variant *v, dnnl_memory_desc_t *weights_md) {
+/* The shapes of one kind of band. */
+typedef struct hs_od_conv_md {
+    dnnl_memory_desc_t src, weights, bias, dst; /* weights: any layout */
+} hs_od_conv_md;
+
+static hs_status hs_od_conv_shapes(hs_od_planner *p, const hs_od_conv_spec *s,
+                                   const hs_od_variant *v, hs_od_conv_md *md) {
     hs_error *err = p->err;
     hs_status status = HS_OK;
-    const hs_attr *a = &s->conv->attr;
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
-    dnnl_primitive_desc_t pd = NULL;
+    dnnl_dims_t src = {1, s->in_c, v->in_rows, s->in_w}, dst = {1, s->out_c, v->rows, s->out_w};
+    dnnl_dims_t weights = {s->out_c, s->in_c, kernel->dim[2], kernel->dim[3]}, bias = {s->out_c};
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->src, 4, src, dnnl_f32, dnnl_nhwc), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->dst, 4, dst, dnnl_f32, dnnl_nhwc), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->bias, 1, bias, dnnl_f32, dnnl_a), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->weights, 4, weights, dnnl_f32, dnnl_format_tag_any),
+            "conv2d");
+cleanup:
+    return status;
+}
+
+/* oneDNN's choice for one kind of band; `weights` NULL: it chooses their layout. */
+static hs_status hs_od_conv_pd(hs_od_planner *p, const hs_od_conv_spec *s, const hs_od_variant *v,
+                               const hs_od_conv_md *md, const dnnl_memory_desc_t *weights,
+                               dnnl_primitive_desc_t *out) {
+    hs_error *err = p->err;
+    hs_status status = HS_OK;
+    int stride = s->conv->attr.conv.stride;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t post = NULL;
-    dnnl_memory_desc_t src, bias, dst;
-    dnnl_dims_t src_dims = {1, s->in_c, v->in_rows, s->in_w}, bias_dims = {s->out_c};
-    dnnl_dims_t dst_dims = {1, s->out_c, v->rows, s->out_w};
-    dnnl_dims_t weights_dims = {s->out_c, s->in_c, kernel->dim[2], kernel->dim[3]};
-    dnnl_dims_t strides = {a->conv.stride, a->conv.stride};
+    dnnl_dims_t strides = {stride, stride};
     dnnl_dims_t pad_l = {v->pad_top, s->pad_left}, pad_r = {v->pad_bottom, s->pad_right};
     dnnl_convolution_desc_t desc;
-    HS_DNNL(dnnl_memory_desc_init_by_tag(&src, 4, src_dims, dnnl_f32, dnnl_nhwc), "conv2d");
-    HS_DNNL(dnnl_memory_desc_init_by_tag(&dst, 4, dst_dims, dnnl_f32, dnnl_nhwc), "conv2d");
-    HS_DNNL(dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a), "conv2d");
-    if (!weights_md->ndims)
-        HS_DNNL(dnnl_memory_desc_init_by_tag(weights_md, 4, weights_dims, dnnl_f32,
-                                             dnnl_format_tag_any),
-                "conv2d");
     HS_DNNL(dnnl_convolution_forward_desc_init(
-                &desc, dnnl_forward_inference, dnnl_convolution_direct, &src, weights_md,
-                c->has_bias ? &bias : NULL, &dst, strides, pad_l, pad_r),
+                &desc, dnnl_forward_inference, dnnl_convolution_direct, &md->src,
+                weights ? weights : &md->weights, s->bias ? &md->bias : NULL, &md->dst, strides,
+                pad_l, pad_r),
             "conv2d");
     HS_DNNL(dnnl_primitive_attr_create(&attr), "conv2d");
     HS_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "conv2d");
@@ -170,14 +179,78 @@ static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od
         HS_DNNL(dnnl_post_ops_append_sum(post, 1.0f), "conv2d");
         HS_DNNL(dnnl_primitive_attr_set_post_ops(attr, post), "conv2d");
     }
-    HS_DNNL(dnnl_primitive_desc_create(&pd, &desc, attr, p->exec->engine, NULL), "conv2d");
+    HS_DNNL(dnnl_primitive_desc_create(out, &desc, attr, p->exec->engine, NULL), "conv2d");
+cleanup:
+    dnnl_post_ops_destroy(post);
+    dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+/* oneDNN's plain loops, hundreds of times slower: it takes them where the
+ * layout of the weights is not the one that its kernel wants. */
+static bool hs_od_is_slow(dnnl_primitive_desc_t pd) {
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           name && !strncmp(name, "ref", 3);
+}
+
+/* Does the kind of band run well with weights in this layout? */
+static bool hs_od_accepts(hs_od_planner *p, const hs_od_conv_spec *s, const hs_od_variant *v,
+                          const dnnl_memory_desc_t *weights) {
+    hs_od_conv_md md;
+    dnnl_primitive_desc_t pd = NULL;
+    hs_error ignored;
+    hs_od_planner quiet = *p;
+    quiet.err = &ignored;
+    bool fine = hs_od_conv_shapes(&quiet, s, v, &md) == HS_OK &&
+                hs_od_conv_pd(&quiet, s, v, &md, weights, &pd) == HS_OK && !hs_od_is_slow(pd);
+    dnnl_primitive_desc_destroy(pd);
+    return fine;
+}
+
+/*
+ * A layout of the weights in which every kind of band runs well: the first one
+ * that some kind chooses and all accept. The most frequent kind asks first.
+ * Without one (*common false) each kind gets weights of its own.
+ */
+static hs_status hs_od_common_layout(hs_od_planner *p, const hs_od_conv *c,
+                                     const hs_od_conv_spec *s, dnnl_memory_desc_t *weights,
+                                     bool *common) {
+    int first = c->bands[c->band_count / 2].variant;
+    *common = false;
+    for (int i = 0; i < c->variant_count && !*common; i++) {
+        const hs_od_variant *asks = &c->variants[(first + i) % c->variant_count];
+        hs_od_conv_md md;
+        dnnl_primitive_desc_t pd = NULL;
+        HS_TRY(hs_od_conv_shapes(p, s, asks, &md));
+        HS_TRY(hs_od_conv_pd(p, s, asks, &md, NULL, &pd));
+        *weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+        bool slow = hs_od_is_slow(pd);
+        dnnl_primitive_desc_destroy(pd);
+        *common = true;
+        for (int k = 0; k < c->variant_count && *common; k++)
+            *common = slow || hs_od_accepts(p, s, &c->variants[k], weights);
+    }
+    return HS_OK;
+}
+
+static hs_status hs_od_make_variant(hs_od_planner *p, const hs_od_conv *c, const hs_od_conv_spec *s,
+                                    hs_od_variant *v, const dnnl_memory_desc_t *weights) {
+    hs_error *err = p->err;
+    hs_status status;
+    hs_od_conv_md shapes;
+    dnnl_primitive_desc_t pd = NULL;
+    HS_CHECK(hs_od_conv_shapes(p, s, v, &shapes));
+    HS_CHECK(hs_od_conv_pd(p, s, v, &shapes, weights, &pd));
     HS_DNNL(dnnl_primitive_create(&v->primitive, pd), "conv2d");
-    *weights_md = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const dnnl_memory_desc_t *own = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const dnnl_memory_desc_t *scratch =
         dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     hs_od_need_scratch(p, (int64_t)dnnl_memory_desc_get_size(scratch));
-    const dnnl_memory_desc_t *md[HS_ARGS] = {&src, weights_md, c->has_bias ? &bias : NULL, &dst,
-                                             scratch->ndims ? scratch : NULL};
+    HS_CHECK(hs_od_weight_conv(p, s->conv->input[1], s->first, s->channels, s->adjoint, own,
+                               &v->weights));
+    const dnnl_memory_desc_t *md[HS_ARGS] = {&shapes.src, own, s->bias ? &shapes.bias : NULL,
+                                             &shapes.dst, scratch->ndims ? scratch : NULL};
     v->memory = hs_arena_alloc(&p->exec->memory, (size_t)c->threads * HS_ARGS, sizeof *v->memory);
     if (!v->memory) {
         status = hs_fail_memory(err, (size_t)c->threads * HS_ARGS * sizeof *v->memory);
@@ -189,8 +262,6 @@ static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od
                                        DNNL_MEMORY_NONE),
                     "conv2d");
 cleanup:
-    dnnl_post_ops_destroy(post);
-    dnnl_primitive_attr_destroy(attr);
     dnnl_primitive_desc_destroy(pd);
     return status;
 }
@@ -207,20 +278,15 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
     c->dst = p->place[s->value];
     c->residual = residual;
     c->item_bias = item_bias;
-    c->has_bias = s->bias;
     c->src_row = s->in_w * s->in_c;
     c->dst_row = s->out_w * s->out_c;
     HS_TRY(hs_od_cut_bands(p, c, s));
-    dnnl_memory_desc_t weights_md = {0};
-    /* The middle bands are the most: let them choose the layout. */
-    int main_variant = c->bands[c->band_count / 2].variant;
-    HS_TRY(hs_od_make_variant(p, c, s, &c->variants[main_variant], &weights_md));
+    dnnl_memory_desc_t weights;
+    bool common;
+    HS_TRY(hs_od_common_layout(p, c, s, &weights, &common));
     for (int v = 0; v < c->variant_count; v++)
-        if (v != main_variant)
-            HS_TRY(hs_od_make_variant(p, c, s, &c->variants[v], &weights_md));
-    HS_TRY(hs_od_weight_conv(p, s->conv->input[1], s->first, s->channels, s->adjoint, &weights_md,
-                             &c->weights));
-    if (c->has_bias && item_bias.buffer < 0)
+        HS_TRY(hs_od_make_variant(p, c, s, &c->variants[v], common ? &weights : NULL));
+    if (s->bias && item_bias.buffer < 0)
         HS_TRY(hs_od_weight_plain(p, s->conv->input[2], &c->bias));
     hs_od_touch(p, c->src.buffer);
     hs_od_touch(p, c->dst.buffer);
