@@ -32,6 +32,15 @@ int bench_jacobian(const bench_jacobian_options *options);
  * architecture for images of `size`. */
 int bench_random_model(const char *folder, int size);
 
+/* Time our Winograd convolution beside oneDNN's direct one, on one thread. */
+typedef struct bench_conv_options {
+    int in_c, out_c, h, w;
+    int repeats, tile;                                  /* turns; 4 or 2 */
+    int block, panel_block, band_rows, splits, sharing; /* 0: as hs_winograd_make chooses */
+    const char *isa;                                    /* NULL: the best */
+} bench_conv_options;
+int bench_conv(const bench_conv_options *options);
+
 /* Values in [-1, 1) that any language makes again: a linear congruence. */
 void bench_fill(float *x, size_t count);
 double bench_seconds(void);                      /* monotonic */
