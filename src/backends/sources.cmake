@@ -25,6 +25,7 @@ set(SOURCES
   backends/onednn/group_norm.c
   backends/onednn/linear.c
   backends/onednn/plan.c
+  backends/onednn/pool.c
   backends/onednn/resample.c
   backends/onednn/small.c
   backends/onednn/transfer.c

@@ -55,8 +55,10 @@ static void hs_od_run_pointwise(const hs_exec *exec, const hs_od_step *step, hs_
     }
 }
 
-static const hs_kernel_act hs_od_acts[] = {
-    [HS_SILU] = HS_ACT_SILU, [HS_MISH] = HS_ACT_MISH, [HS_GELU] = HS_ACT_GELU};
+static const hs_kernel_act hs_od_acts[] = {[HS_SILU] = HS_ACT_SILU,
+                                           [HS_MISH] = HS_ACT_MISH,
+                                           [HS_GELU] = HS_ACT_GELU,
+                                           [HS_RELU] = HS_ACT_RELU};
 
 hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);

@@ -98,8 +98,10 @@ static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, hs_team 
     }
 }
 
-static const hs_kernel_act hs_od_acts[] = {
-    [HS_SILU] = HS_ACT_SILU, [HS_MISH] = HS_ACT_MISH, [HS_GELU] = HS_ACT_GELU};
+static const hs_kernel_act hs_od_acts[] = {[HS_SILU] = HS_ACT_SILU,
+                                           [HS_MISH] = HS_ACT_MISH,
+                                           [HS_GELU] = HS_ACT_GELU,
+                                           [HS_RELU] = HS_ACT_RELU};
 
 /* Walk from `value`, the last of norm [modulate] [activation], to the norm. */
 static hs_status hs_od_read_chain(hs_od_planner *p, hs_value value, hs_od_norm *s,

@@ -150,6 +150,8 @@ static hs_status hs_od_plan_node(hs_od_planner *p, hs_value value) {
         return hs_od_plan_concat(p, value);
     case HS_OP_UPSAMPLE:
     case HS_OP_AVG_POOL: return hs_od_plan_resample(p, value);
+    case HS_OP_MAX_POOL:
+    case HS_OP_MEAN_SPATIAL: return hs_od_plan_pool(p, value);
     case HS_OP_ATTENTION: return hs_od_plan_attention(p, value);
     default: break;
     }
