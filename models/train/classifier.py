@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Train a small attribute classifier of the avatars, on a CPU.
 
-    python classifier.py DATA OUT --name avatars32-attributes --seconds 480
-    python classifier.py DATA OUT --name avatars32-judge --seed 1 \\
-        --embedding 40 --widths 40,80,144 --depths 2,1,1 --seconds 300
+    python classifier.py DATA OUT --name avatars32-attributes --seconds 480 \\
+        --embedding 64 --widths 64,128,192 --depths 2,1,1
+    python classifier.py DATA OUT --name avatars32-judge --seed 1 --seconds 150 \\
+        --embedding 40 --widths 40,104,176 --depths 1,2,1
 
 DATA has images.tar (NAME.webp) and attributes.csv (file, then one column an
 attribute). The last --hold-out images in order of their names are never
@@ -19,7 +20,7 @@ level / L, so that one output holds an ordinal attribute, on the same scale
 from 0 to 1 as the others; round(score * L) is the level.
 
 Stopped at any time and started again with the same --work, it goes on from its
-last checkpoint until --seconds of training were spent in all. Everything is
+last checkpoint until --seconds of CPU time were spent on training in all. Everything is
 computed in float32. Needs torch, transformers, safetensors, numpy and Pillow.
 """
 import argparse
@@ -49,7 +50,7 @@ def arguments():
     p.add_argument("out", type=pathlib.Path)
     p.add_argument("--name", default="avatars32-attributes")
     p.add_argument("--role", default="the annotator")
-    p.add_argument("--seconds", type=float, default=480, help="of training, over all starts")
+    p.add_argument("--seconds", type=float, default=480, help="CPU time of training, over all starts")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--embedding", type=int, default=32)
     p.add_argument("--widths", default="48,96,192")
@@ -141,7 +142,7 @@ class Run:
     def train(self, images, targets):
         order, at, saved, loss_mean = None, 0, self.seconds, None
         self.model.train()
-        last = time.monotonic()
+        last = time.process_time()
         while self.seconds < self.a.seconds:
             if order is None or at + self.a.batch > len(order):
                 order, at = torch.randperm(len(images), generator=self.generator), 0
@@ -155,7 +156,7 @@ class Run:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            now = time.monotonic()
+            now = time.process_time()
             self.seconds += now - last
             last = now
             self.step += 1
