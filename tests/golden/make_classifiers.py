@@ -113,7 +113,7 @@ def transformers_folders():
                                  downsample_in_first_stage=True, downsample_in_bottleneck=True,
                                  **labels(*"abcdefg")),
               {"feature_extractor_type": "ConvNextFeatureExtractor", "size": 20, "crop_pct": 0.8,
-               "resample": 3}, [(40, 48), (25, 25)],
+               "resample": 3}, [(32, 38), (25, 25)],
               lambda x: prepare(x, (25, 25 * x.shape[3] // x.shape[2]), *IMAGENET, "bicubic", 20),
               lambda y: torch.softmax(y, 1), seed=1)
     published("bottleneck_3x3", dict(embedding_size=5, hidden_sizes=[12, 12, 8], depths=[2, 1, 2],
@@ -205,7 +205,7 @@ def torchvision_dicts():
             torch.save({"state_dict": state} if wrap else state, ROOT / name)
         else:
             save_file(state, ROOT / name)
-        xs = images(3, [(size, size), (size + 13, size + 5)], seed + 100)
+        xs = images(3, [(size, size), (size + 5, size + 3)], seed + 100)
         inputs = [prepare(floats(x), (size, size), *IMAGENET) for x in xs]
         with torch.no_grad():
             golden(name, xs, [activate(model, model.features(x)) for x in inputs])
@@ -226,6 +226,18 @@ def torchvision_dicts():
           pose, 13)
 
 
+def embedded():
+    """The classifier that travels inside the program."""
+    folder = ROOT.parents[2] / "models" / "demo" / "avatars32-attributes"
+    model = ResNetForImageClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    half = [0.5, 0.5, 0.5]
+    xs = images(3, [(32, 32), (40, 35)], 14)
+    with torch.no_grad():
+        scores = [torch.sigmoid(model(pixel_values=prepare(floats(x), (32, 32), half, half)).logits)
+                  for x in xs]
+    golden("embedded", xs, scores)
+
+
 def resizing():
     x = floats(images(1, [(13, 17)], 7)[0])[0, 0]
     tensors = {"x": x.contiguous()}
@@ -241,6 +253,7 @@ shutil.rmtree(ROOT, ignore_errors=True)
 ROOT.mkdir()
 transformers_folders()
 torchvision_dicts()
+embedded()
 resizing()
 (ROOT / "two_a_label.txt").write_text("Smiling\nHat\nBeard\nGlasses\n")
 (ROOT / "five.txt").write_text("cat\ndog\nbird\nfish\nant\n")
