@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "backends/backend.h"
 #include "diffusion/schedule.h" /* alphas_cumprod, for v and sample predictions */
 
 #define HS_PLANS 4        /* kept at once */
@@ -297,12 +296,16 @@ int hs_denoiser_batch(hs_denoiser *denoiser, int n) {
 
 /* -------------------------------------------------------------- passes -- */
 
-static hs_status hs_check_pass(const hs_denoiser *denoiser, int n, const int *t, hs_error *err) {
+hs_status hs_denoiser_check_timestep(const hs_denoiser *denoiser, int t, hs_error *err) {
     int N = denoiser->model->schedule.num_train_timesteps;
+    if (t >= 0 && t < N)
+        return HS_OK;
+    return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: timestep %d is outside 0 ... %d", t, N - 1);
+}
+
+static hs_status hs_check_pass(const hs_denoiser *denoiser, int n, const int *t, hs_error *err) {
     for (int i = 0; i < n; i++)
-        if (t[i] < 0 || t[i] >= N)
-            return hs_fail(err, HS_ERROR_ARGUMENT,
-                           "denoiser: timestep %d of item %d is outside 0 ... %d", t[i], i, N - 1);
+        HS_TRY(hs_denoiser_check_timestep(denoiser, t[i], err));
     return HS_OK;
 }
 
@@ -332,9 +335,8 @@ static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_pla
     return HS_OK;
 }
 
-/* eps of one sample from the network's own prediction `out`. */
-static void hs_to_eps(const hs_denoiser *denoiser, int t, const float *x, const float *out,
-                      float *eps) {
+void hs_denoiser_to_eps(const hs_denoiser *denoiser, int t, const float *x, const float *out,
+                        float *eps) {
     size_t size = denoiser->image_size;
     hs_prediction prediction = denoiser->model->schedule.prediction;
     if (prediction == HS_PREDICT_EPSILON) {
@@ -350,6 +352,32 @@ static void hs_to_eps(const hs_denoiser *denoiser, int t, const float *x, const 
     }
     for (size_t i = 0; i < size; i++)
         eps[i] = (float)(((double)x[i] - sqrt_a * (double)out[i]) / sqrt_one_minus_a);
+}
+
+double hs_denoiser_eps_slope(const hs_denoiser *denoiser, int t) {
+    hs_prediction prediction = denoiser->model->schedule.prediction;
+    if (prediction == HS_PREDICT_EPSILON)
+        return 1;
+    double a = denoiser->schedule.alphas_cumprod[t];
+    return prediction == HS_PREDICT_V ? sqrt(a) : -sqrt(a / (1 - a));
+}
+
+void hs_denoiser_count_pass(hs_denoiser *denoiser, double seconds) {
+    denoiser->passes++;
+    denoiser->seconds[denoiser->calls++ % HS_RING] = (float)seconds;
+}
+
+const hs_backend *hs_denoiser_backend(const hs_denoiser *denoiser) {
+    return denoiser->backend;
+}
+
+hs_weight_cache *hs_denoiser_cache(const hs_denoiser *denoiser) {
+    return denoiser->cache;
+}
+
+void hs_denoiser_drop_plans(hs_denoiser *denoiser) {
+    for (int i = 0; i < HS_PLANS; i++)
+        hs_batch_plan_free(denoiser->backend, &denoiser->plans[i]);
 }
 
 static double hs_now(void) {
@@ -379,8 +407,8 @@ hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const in
     HS_TRY(hs_check_output(denoiser, plan, x, t, delta_h, err));
     size_t size = denoiser->image_size;
     for (int i = 0; i < n; i++)
-        hs_to_eps(denoiser, t[i], x + (size_t)i * size, plan->out + (size_t)i * size,
-                  eps + (size_t)i * size);
+        hs_denoiser_to_eps(denoiser, t[i], x + (size_t)i * size, plan->out + (size_t)i * size,
+                           eps + (size_t)i * size);
     if (h)
         memcpy(h, plan->h, (size_t)n * denoiser->h_size * sizeof *h);
     return HS_OK;

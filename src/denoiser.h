@@ -6,6 +6,7 @@
 #ifndef HS_DENOISER_H
 #define HS_DENOISER_H
 
+#include "backends/backend.h"
 #include "models/model.h"
 
 /* Floats of one sample's image, C*H*W, and of its h, c*h*w. */
@@ -14,6 +15,21 @@ size_t hs_denoiser_h_size(const hs_denoiser *denoiser);
 
 /* The threads that it was asked to use; 0: as many as the process may. */
 int hs_denoiser_threads(const hs_denoiser *denoiser);
+
+/* What jacobian.c plans with: the back end, and its converted weights or NULL. */
+const hs_backend *hs_denoiser_backend(const hs_denoiser *denoiser);
+hs_weight_cache *hs_denoiser_cache(const hs_denoiser *denoiser);
+/* eps [C,H,W] of one sample from the network's own prediction `out`. */
+void hs_denoiser_to_eps(const hs_denoiser *denoiser, int t, const float *x, const float *out,
+                        float *eps);
+/* d eps / d out at timestep t: 1, sqrt(a) or -sqrt(a / (1 - a)). */
+double hs_denoiser_eps_slope(const hs_denoiser *denoiser, int t);
+/* HS_ERROR_ARGUMENT unless t is in [0, N). */
+hs_status hs_denoiser_check_timestep(const hs_denoiser *denoiser, int t, hs_error *err);
+/* Count a pass that was made with plans of one's own. */
+void hs_denoiser_count_pass(hs_denoiser *denoiser, double seconds);
+/* Free the plans that are kept, for memory; the converted weights stay. */
+void hs_denoiser_drop_plans(hs_denoiser *denoiser);
 
 /* hs_model_fingerprint of the denoiser's model. */
 hs_status hs_denoiser_fingerprint(const hs_denoiser *denoiser, char out[33], hs_error *err);

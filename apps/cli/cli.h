@@ -164,7 +164,7 @@ typedef enum cli_output_kind {
  * neither -o nor --tensors is given. */
 cli_output_kind cli_image_output(const cli_options *options);
 /* Fail before the work where the result could not be written after it. */
-hs_status cli_check_writable(const char *path, hs_error *err);
+hs_status cli_check_writable(const char *path, cli_output_kind kind, hs_error *err);
 /* mkdir; a folder that exists is fine. */
 hs_status cli_make_folder(const char *path, hs_error *err);
 

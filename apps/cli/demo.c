@@ -227,25 +227,26 @@ static void cli_demo_report(const cli_session *session, const cli_demo_result *r
         return;
     }
     cli_format_seconds(result->seconds, taken);
-    printf("Found %d directions from %d samples at %d steps in %s.\n\n", result->components,
-           result->samples, result->steps, taken);
+    printf("Found %d direction%s from %d samples at %d steps in %s.\n\n", result->components,
+           result->components == 1 ? "" : "s", result->samples, result->steps, taken);
     printf("mean change of a pixel (of 255) at +-%g sigma, seed %d:\n", CLI_DEMO_RANGE,
            CLI_DEMO_SEED);
     for (int i = 0; i < result->part_count; i++)
         printf("  component %d  %5.1f    a random direction of equal norm  %5.1f\n", i,
                result->parts[i].change, result->parts[i].random_change);
     printf("\nLook at %s/index.html (or %s/%s). Then try:\n\n", folder, folder, result->overview);
-    printf("  hspace edit --seed 5-8 --eta 1 -d %s/%s#0=-3..3:7 -o edit.png\n", folder,
-           result->directions);
+    printf("  hspace edit%s --seed 5-8 --eta 1 -d %s/%s#0=-3..3:7 -o edit.png\n", result->model,
+           folder, result->directions);
     printf("  hspace edit --replay %s/%s -o again.png\n", folder, result->recipe);
-    printf("  hspace sample --seed 0-15 -o samples.png\n");
-    printf("  hspace pca -n 1000 -k 20 --preview preview.png -o pca.safetensors\n");
+    printf("  hspace sample%s --seed 0-15 -o samples.png\n", result->model);
+    printf("  hspace pca%s -n 1000 -k 20 --preview preview.png -o pca.safetensors\n",
+           result->model);
 }
 
 static hs_status cli_demo_work(cli_session *session, const cli_demo_options *options,
                                cli_demo_result *result, hs_error *err) {
     hs_directions *directions = NULL;
-    hs_status status = cli_check_writable(result->folder, err);
+    hs_status status = cli_check_writable(result->folder, CLI_OUTPUT_FOLDER, err);
     if (status == HS_OK)
         status = cli_open_sampler(session, 1, options->samples, err);
     if (status == HS_OK)
@@ -282,7 +283,11 @@ int cli_demo(int argc, char **argv) {
         cli_usage_error("out of memory");
     for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--)
         folder[n - 1] = '\0';
+    char *model = NULL;
+    if (options.common.model && asprintf(&model, " -m %s", options.common.model) < 0)
+        cli_usage_error("out of memory");
     cli_demo_result result = {.folder = folder,
+                              .model = model ? model : "",
                               .h_space = options.common.h_space,
                               .samples = options.samples,
                               .components = options.components,
@@ -304,6 +309,7 @@ int cli_demo(int argc, char **argv) {
         free(result.parts[i].random);
     }
     free(result.parts);
+    free(model);
     free(folder);
     cli_session_end(&session);
     cli_options_free(&options.common);

@@ -14,6 +14,7 @@ typedef struct cli_demo_part {
 
 typedef struct cli_demo_result {
     const char *folder; /* without a slash at its end */
+    const char *model;  /* " -m MODEL" as the commands to try need it, or "" */
     const hs_model_info *info;
     hs_h_space h_space;
     int samples, steps, components;

@@ -139,40 +139,53 @@ static hs_status cli_put_part(FILE *file, const cli_demo_result *result, const c
 }
 
 static void cli_put_ending(FILE *file, const cli_demo_result *result) {
-    fprintf(file,
-            "<h2>What to type next</h2>\n<pre>"
-            "hspace edit --seed 5-8 --eta 1 -d %s/%s#0=-3..3:7 -o edit.png\n"
-            "hspace edit --replay %s/%s -o again.png\n"
-            "hspace sample --seed 0-15 -o samples.png\n"
-            "hspace pca -n 1000 -k 20 --preview preview.png -o pca.safetensors\n"
-            "hspace pca -m FOLDER -n 1000 -o mine.safetensors</pre>\n"
-            "<p>The last line does the same for any diffusers DDPM folder. The method is that of "
-            "Haas et al., <cite>Discovering Interpretable Directions in the Semantic Latent Space "
-            "of Diffusion Models</cite>, FG 2024 (arXiv 2303.11073).</p>\n</html>\n",
-            result->folder, result->directions, result->folder, result->recipe);
+    fputs("<h2>What to type next</h2>\n<pre>hspace edit", file);
+    cli_put_escaped(file, result->model);
+    fputs(" --seed 5-8 --eta 1 -d ", file);
+    cli_put_escaped(file, result->folder);
+    fprintf(file, "/%s#0=-3..3:7 -o edit.png\nhspace edit --replay ", result->directions);
+    cli_put_escaped(file, result->folder);
+    fprintf(file, "/%s -o again.png\nhspace sample", result->recipe);
+    cli_put_escaped(file, result->model);
+    fputs(" --seed 0-15 -o samples.png\n"
+          "hspace pca -m FOLDER -n 1000 -k 20 --preview preview.png -o mine.safetensors</pre>\n"
+          "<p>The last line does the same for any diffusers DDPM folder. The method is that of "
+          "Haas et al., <cite>Discovering Interpretable Directions in the Semantic Latent Space "
+          "of Diffusion Models</cite>, FG 2024 (arXiv 2303.11073).</p>\n</html>\n",
+          file);
 }
 
-hs_status cli_write_demo_page(const cli_demo_result *result, hs_error *err) {
-    char *path = NULL;
-    if (asprintf(&path, "%s/index.html", result->folder) < 0)
-        return cli_fail_memory(err);
-    FILE *file = fopen(path, "w");
-    if (!file) {
-        hs_status status = cli_fail(err, HS_ERROR_IO, "%s: %s", path, strerror(errno));
-        free(path);
-        return status;
-    }
+/* The whole page into `file`, which is closed. */
+static hs_status cli_put_page(FILE *file, const cli_demo_result *result, const char *path,
+                              hs_error *err) {
     cli_put_introduction(file, result);
     hs_status status = cli_put_overview(file, result, err);
     for (int i = 0; i < result->part_count && status == HS_OK; i++)
         status = cli_put_part(file, result, &result->parts[i], err);
     cli_put_ending(file, result);
-    bool failed = ferror(file) != 0;
+    errno = 0;
+    bool failed = fflush(file) != 0 || fsync(fileno(file)) != 0 || ferror(file);
     if ((fclose(file) != 0 || failed) && status == HS_OK)
         status = cli_fail(err, HS_ERROR_IO, "%s: could not be written: %s", path,
                           strerror(errno ? errno : ENOSPC));
+    return status;
+}
+
+hs_status cli_write_demo_page(const cli_demo_result *result, hs_error *err) {
+    char *path = NULL, *temporary = NULL;
+    if (asprintf(&path, "%s/index.html", result->folder) < 0 ||
+        asprintf(&temporary, "%s.%ld", path, (long)getpid()) < 0) {
+        free(path);
+        return cli_fail_memory(err);
+    }
+    FILE *file = fopen(temporary, "w");
+    hs_status status = file ? cli_put_page(file, result, path, err)
+                            : cli_fail(err, HS_ERROR_IO, "%s: %s", path, strerror(errno));
+    if (status == HS_OK && rename(temporary, path) != 0)
+        status = cli_fail(err, HS_ERROR_IO, "%s: %s", path, strerror(errno));
     if (status != HS_OK)
-        unlink(path);
+        unlink(temporary);
+    free(temporary);
     free(path);
     return status;
 }

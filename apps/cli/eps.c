@@ -184,7 +184,7 @@ int cli_eps(int argc, char **argv) {
     hs_error err;
     hs_tensors *tensors = NULL;
     cli_eps_work work = {0};
-    hs_status status = cli_check_writable(options.common.output, &err);
+    hs_status status = cli_check_writable(options.common.output, CLI_OUTPUT_NONE, &err);
     if (status == HS_OK)
         status = hs_tensors_load(options.input, &tensors, &err);
     if (status == HS_OK)

@@ -34,22 +34,23 @@ cli_output_kind cli_image_output(const cli_options *options) {
                     path);
 }
 
-hs_status cli_check_writable(const char *path, hs_error *err) {
+hs_status cli_check_writable(const char *path, cli_output_kind kind, hs_error *err) {
     char folder[PATH_MAX];
     struct stat info;
     size_t length = strlen(path);
     if (length == 0 || length >= sizeof folder)
         return cli_fail(err, HS_ERROR_IO, "the output's name has %zu characters", length);
-    if (path[length - 1] != '/' && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return cli_fail(err, HS_ERROR_IO, "%s: is a folder, where a file is to be written", path);
     memcpy(folder, path, length + 1);
     while (length > 1 && folder[length - 1] == '/')
         folder[--length] = '\0';
+    bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    if (is_folder && kind != CLI_OUTPUT_FOLDER)
+        return cli_fail(err, HS_ERROR_IO, "%s: is a folder, where a file is to be written", path);
     /* A folder that is to be made needs its parent, a file its folder. */
     char *slash = strrchr(folder, '/');
-    if (!slash)
+    if (!is_folder && !slash)
         memcpy(folder, ".", 2);
-    else
+    else if (!is_folder)
         slash[slash == folder] = '\0';
     if (access(folder, W_OK | X_OK) != 0)
         return cli_fail(err, HS_ERROR_IO, "%s: cannot be written: folder %s: %s", path, folder,

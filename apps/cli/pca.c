@@ -179,9 +179,9 @@ static void cli_pca_report(const cli_session *session, const cli_pca_options *op
 static hs_status cli_pca_work(cli_session *session, cli_pca_options *options,
                               hs_directions **directions, hs_cost *cost, hs_error *err) {
     hs_pca_options *pca = &options->pca;
-    hs_status status = cli_check_writable(options->common.output, err);
+    hs_status status = cli_check_writable(options->common.output, CLI_OUTPUT_NONE, err);
     if (status == HS_OK && options->preview)
-        status = cli_check_writable(options->preview, err);
+        status = cli_check_writable(options->preview, CLI_OUTPUT_IMAGE, err);
     if (status == HS_OK)
         status = cli_open_sampler(session, 1, pca->n, err);
     if (status == HS_OK && options->preview)
@@ -200,7 +200,7 @@ static hs_status cli_pca_work(cli_session *session, cli_pca_options *options,
     if (status == HS_OK)
         status = hs_pca(session->sampler, pca, &session->monitor, directions, err);
     cli_progress_end(&session->progress);
-    if (status == HS_ERROR_CANCELLED)
+    if (status == HS_ERROR_CANCELLED && access(pca->resume, R_OK) == 0)
         return cli_fail(err, status, "stopped; the same command goes on from %s", pca->resume);
     if (status == HS_OK)
         status = hs_directions_save(*directions, options->common.output, err);

@@ -106,7 +106,7 @@ static hs_status cli_sample_work(cli_session *session, const char *recipe, cli_r
     hs_status status = HS_OK;
     for (int i = 0; i < 3 && status == HS_OK; i++)
         if (outputs[i])
-            status = cli_check_writable(outputs[i], err);
+            status = cli_check_writable(outputs[i], i == 0 ? kind : CLI_OUTPUT_NONE, err);
     if (status == HS_OK)
         status = cli_open_sampler(session, 0, options->seeds ? options->seed_count : 0, err);
     if (status == HS_OK && kind != CLI_OUTPUT_NONE)

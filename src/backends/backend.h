@@ -13,12 +13,31 @@ typedef struct hs_exec hs_exec; /* a planned graph */
  * batches, parts of the graph). It must outlive them, and the model it. */
 typedef struct hs_weight_cache hs_weight_cache;
 
+/*
+ * An input of a planned graph that is not bound by the caller but read where
+ * another plan of the same back end keeps it. `source` must outlive the plan
+ * and have been executed before the plan is; what its last execution left is
+ * what is read. The shapes must be equal.
+ */
+typedef struct hs_link {
+    hs_value value;        /* an input of the graph that is planned */
+    const hs_exec *source; /* has source_value among its `kept` */
+    hs_value source_value; /* in the graph of `source` */
+} hs_link;
+
 typedef struct hs_plan_options {
     int threads;             /* 0: all CPUs */
     bool double_precision;   /* ref only: keep doubles between ops */
     const hs_value *outputs; /* [output_count] values that the caller will read */
     int output_count;
     hs_weight_cache *cache;  /* converted weights shared by plans, or NULL */
+    /* [kept_count] values, inputs included, weights not, that stay in the plan
+     * after execute, in the back end's own layout, for the links of others. They
+     * count in the bytes of this plan; a value may be kept and an output. */
+    const hs_value *kept;
+    int kept_count;
+    const hs_link *links; /* [link_count] */
+    int link_count;
 } hs_plan_options;
 
 /* Row-major data of an input or output value; exactly one pointer is set. A
@@ -34,8 +53,9 @@ typedef struct hs_backend {
     /* The graph must outlive the plan. HS_ERROR_UNSUPPORTED names the op. */
     hs_status (*plan)(const hs_graph *graph, const hs_plan_options *options, hs_exec **out,
                       hs_error *err);
-    /* Every input of the graph must be bound; outputs that are not bound are
-     * computed and dropped. */
+    /* Every input on which an output or kept value depends must be bound, but
+     * for the linked ones, which must not; bindings of other inputs are ignored.
+     * Outputs that are not bound are computed and dropped. */
     hs_status (*execute)(hs_exec *exec, const hs_binding *inputs, int input_count,
                          const hs_binding *outputs, int output_count, hs_error *err);
     /* Bytes: the arena, and the converted weights (shared ones once). */

@@ -25,7 +25,7 @@ typedef enum hs_op {
     HS_OP_WEIGHT,       /* a checkpoint's tensor */
     HS_OP_CONV2D,       /* (x, w [o,i,kh,kw], bias [o] or none) */
     HS_OP_LINEAR,       /* (x [n,i], w [o,i], bias [o] or none) */
-    HS_OP_GROUP_NORM,   /* (x, gamma [c], beta [c]) */
+    HS_OP_GROUP_NORM,   /* (x, gamma [c], beta [c], group_norm_stats of x or none) */
     HS_OP_ACTIVATION,   /* (x) SiLU, mish, GELU, ReLU */
     HS_OP_TIME_EMBED,   /* (t [n]) -> [n,dim] sinusoids */
     HS_OP_FOURIER_EMBED,/* (t [n], w [dim/2]) -> [n,dim], of log t */

@@ -1,5 +1,6 @@
 # Sources of this room, by name.
 set(SOURCES graph/graph.c graph/optable.c graph/plan.c
+  graph/jvp.c graph/vjp.c graph/path.c graph/cut.c graph/min_cut.c
   graph/ops/ops.c
   graph/ops/activation.c
   graph/ops/add.c

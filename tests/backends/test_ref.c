@@ -159,8 +159,9 @@ static void hs_test_bindings(void **state) {
     assert_ok(hs_backend_ref.plan(chain.graph, &options, &exec, &err));
     hs_binding in[] = {{.value = chain.x, .f64 = x}, {.value = chain.unused_input, .f64 = x}};
     hs_binding result = {.value = chain.out, .f32 = out}, other = {.value = chain.first, .f64 = x};
-    assert_int_equal(hs_backend_ref.execute(exec, in, 1, &result, 1, &err), HS_ERROR_ARGUMENT);
-    assert_non_null(strstr(err.message, "spare"));
+    assert_int_equal(hs_backend_ref.execute(exec, in + 1, 1, &result, 1, &err), HS_ERROR_ARGUMENT);
+    assert_non_null(strstr(err.message, "input x is not bound"));
+    assert_ok(hs_backend_ref.execute(exec, in, 1, &result, 1, &err)); /* nothing reads spare */
     assert_int_equal(hs_backend_ref.execute(exec, in, 2, &other, 1, &err), HS_ERROR_ARGUMENT);
     assert_int_equal(hs_backend_ref.execute(exec, &result, 1, NULL, 0, &err), HS_ERROR_ARGUMENT);
     in[0].f32 = out;
@@ -174,12 +175,127 @@ static void hs_test_bindings(void **state) {
     hs_graph_free(chain.graph);
 }
 
+/* y = 2 x - 1 with x linked or bound. */
+typedef struct hs_second {
+    hs_graph *graph;
+    hs_value x, y;
+} hs_second;
+
+static void hs_second_make(hs_second *second, int64_t rows) {
+    hs_error err;
+    hs_attr attr = {.affine = {.alpha = 2, .beta = -1}};
+    second->graph = hs_graph_new();
+    assert_non_null(second->graph);
+    assert_ok(hs_graph_input(second->graph, "x", (hs_shape){4, {rows, 3, 6, 5}}, &second->x, &err));
+    assert_ok(
+        hs_graph_add(second->graph, HS_OP_AFFINE, &second->x, 1, &attr, "y", &second->y, &err));
+}
+
+/* A second plan reads what the first keeps, after each of its executions, and
+ * the first plan's outputs are what they are without. */
+static void hs_test_links(void **state) {
+    hs_chain chain;
+    hs_second second;
+    hs_error err;
+    hs_exec *exec, *linked;
+    uint64_t seed = 5;
+    double x[HS_COUNT], first[HS_COUNT], y[HS_COUNT], plain[HS_COUNT], out[HS_COUNT];
+    int64_t bytes, weights, kept_bytes;
+    hs_chain_make(&chain);
+    hs_second_make(&second, 2);
+    hs_value outputs[] = {chain.out, chain.first};
+    hs_value kept[] = {chain.first, chain.unused_input};
+    hs_plan_options options = {.outputs = outputs,
+                               .output_count = 2,
+                               .kept = kept,
+                               .kept_count = 2,
+                               .double_precision = true};
+    assert_ok(hs_backend_ref.plan(chain.graph, &options, &exec, &err));
+    for (int way = 0; way < 2; way++) { /* a node and an input are kept */
+        hs_link link = {.value = second.x, .source = exec, .source_value = kept[way]};
+        hs_plan_options on = {.outputs = &second.y,
+                              .output_count = 1,
+                              .links = &link,
+                              .link_count = 1,
+                              .double_precision = true};
+        assert_ok(hs_backend_ref.plan(second.graph, &on, &linked, &err));
+        hs_backend_ref.bytes(linked, &bytes, &weights);
+        assert_true(bytes < 2 * HS_COUNT * 8); /* y alone */
+        for (int round = 0; round < 2; round++) {
+            for (int i = 0; i < HS_COUNT; i++)
+                x[i] = hs_test_random(&seed);
+            hs_binding in[] = {{.value = chain.x, .f64 = x},
+                               {.value = chain.unused_input, .f64 = x}};
+            hs_binding results[] = {{.value = chain.out, .f64 = out},
+                                    {.value = chain.first, .f64 = first}};
+            hs_binding result = {.value = second.y, .f64 = y};
+            assert_ok(hs_backend_ref.execute(exec, in, 2, results, 2, &err));
+            assert_ok(hs_backend_ref.execute(linked, NULL, 0, &result, 1, &err));
+            for (int i = 0; i < HS_COUNT; i++)
+                assert_true(y[i] == 2 * (way ? x : first)[i] - 1);
+            hs_chain_run(&chain, &chain.out, 1, true, x, plain, &kept_bytes);
+            assert_memory_equal(out, plain, sizeof out);
+        }
+        hs_binding bound = {.value = second.x, .f64 = x};
+        assert_int_equal(hs_backend_ref.execute(linked, &bound, 1, NULL, 0, &err),
+                         HS_ERROR_ARGUMENT);
+        assert_non_null(strstr(err.message, "linked and bound"));
+        hs_backend_ref.free(linked);
+    }
+    hs_backend_ref.free(exec);
+    hs_graph_free(second.graph);
+    hs_graph_free(chain.graph);
+}
+
+static void hs_check_bad_link(const hs_second *second, hs_link link, int count, hs_status expected,
+                              const char *message) {
+    hs_error err;
+    hs_exec *exec;
+    hs_link links[] = {link, link};
+    hs_plan_options options = {
+        .outputs = &second->y, .output_count = 1, .links = links, .link_count = count};
+    assert_int_equal(hs_backend_ref.plan(second->graph, &options, &exec, &err), expected);
+    assert_non_null(strstr(err.message, message));
+    assert_null(exec);
+}
+
+static void hs_test_bad_links(void **state) {
+    hs_chain chain;
+    hs_second second, wide;
+    hs_error err;
+    hs_exec *exec;
+    hs_chain_make(&chain);
+    hs_second_make(&second, 2);
+    hs_second_make(&wide, 3);
+    hs_value weight = 2, beyond = chain.graph->count;
+    assert_int_equal(chain.graph->nodes[weight].op, HS_OP_WEIGHT);
+    const hs_value bad[] = {weight, beyond, HS_NO_VALUE};
+    for (int i = 0; i < 3; i++) {
+        hs_plan_options options = {.kept = &bad[i], .kept_count = 1};
+        assert_int_equal(hs_backend_ref.plan(chain.graph, &options, &exec, &err),
+                         HS_ERROR_ARGUMENT);
+        assert_non_null(strstr(err.message, "kept value 0"));
+    }
+    hs_plan_options options = {.kept = &chain.first, .kept_count = 1};
+    assert_ok(hs_backend_ref.plan(chain.graph, &options, &exec, &err));
+    hs_link good = {second.x, exec, chain.first};
+    hs_check_bad_link(&second, (hs_link){second.x, exec, chain.out}, 1, HS_ERROR_ARGUMENT,
+                      "is not kept");
+    hs_check_bad_link(&second, (hs_link){second.y, exec, chain.first}, 1, HS_ERROR_ARGUMENT,
+                      "no input");
+    hs_check_bad_link(&second, good, 2, HS_ERROR_ARGUMENT, "linked twice");
+    hs_check_bad_link(&wide, good, 1, HS_ERROR_MISMATCH, "[3, 3, 6, 5]");
+    hs_backend_ref.free(exec);
+    hs_graph_free(wide.graph);
+    hs_graph_free(second.graph);
+    hs_graph_free(chain.graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hs_test_lifetimes),
-        cmocka_unit_test(hs_test_float),
-        cmocka_unit_test(hs_test_weight_types),
-        cmocka_unit_test(hs_test_bindings),
+        cmocka_unit_test(hs_test_lifetimes),    cmocka_unit_test(hs_test_float),
+        cmocka_unit_test(hs_test_weight_types), cmocka_unit_test(hs_test_bindings),
+        cmocka_unit_test(hs_test_links),        cmocka_unit_test(hs_test_bad_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

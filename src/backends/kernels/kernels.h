@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backends/kernels/winograd.h"
+
 typedef enum hs_kernel_act {
     HS_ACT_NONE,
     HS_ACT_SILU,
@@ -33,6 +35,19 @@ typedef struct hs_kernels {
     void (*affine_act)(const float *x, float *y, int64_t pixels, int channels, int64_t y_stride,
                        const float *a, const float *b, hs_kernel_act act);
 
+    /* sum[c] += v[p,c], product[c] += v[p,c] x[p,c]; as channel_sums, but x may
+     * have a stride of its own between pixels. v [pixels, channels] dense. */
+    void (*dot_sums)(const float *v, int64_t v_stride, const float *x, int64_t x_stride,
+                     int64_t pixels, int channels, double *sum, double *product);
+
+    /* y[p,c] = slope(a[c] x[p,c] + b[c]) * (alpha[c] v[p,c] + beta[c] x[p,c] + delta[c])
+     * with slope = act', 1 for HS_ACT_NONE; v may be NULL for zero. v == y is
+     * allowed when their strides are equal. */
+    void (*slope_affine)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                         float *y, int64_t y_stride, int64_t pixels, int channels, const float *a,
+                         const float *b, const float *alpha, const float *beta, const float *delta,
+                         hs_kernel_act act);
+
     /* y[i,r] = bias[r] + sum_k w[r,k] x[i,k] for i < n, r < rows. bias may be NULL. */
     void (*linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
                    const float *bias, int rows, float *y, int64_t y_stride);
@@ -43,6 +58,12 @@ typedef struct hs_kernels {
 
     /* x[r] = softmax(scale * x[r]) for each row of [rows, columns], in place. */
     void (*softmax)(float *x, int rows, int columns, float scale);
+
+    /* Convolution 3x3 by Winograd's method: winograd.h. */
+    hs_winograd_make *winograd_make;
+    hs_winograd_weights *winograd_weights;
+    hs_winograd_load *winograd_load;
+    hs_winograd_run *winograd_run;
 } hs_kernels;
 
 /* The best table that this CPU runs. */

@@ -1,5 +1,5 @@
 /* The table of one instruction set. */
-#include "backends/kernels/simd.h"
+#include "backends/kernels/winograd_parts.h"
 
 #define HS_STRING_(x) #x
 #define HS_STRING(x) HS_STRING_(x)
@@ -8,6 +8,12 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
                                 double *sumsq);
 void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
                               int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
+void HS_KERNEL(hs_dot_sums)(const float *v, int64_t v_stride, const float *x, int64_t x_stride,
+                            int64_t pixels, int channels, double *sum, double *product);
+void HS_KERNEL(hs_slope_affine)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                                float *y, int64_t y_stride, int64_t pixels, int channels,
+                                const float *a, const float *b, const float *alpha,
+                                const float *beta, const float *delta, hs_kernel_act act);
 void HS_KERNEL(hs_linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
                           const float *bias, int rows, float *y, int64_t y_stride);
 void HS_KERNEL(hs_gemm)(int m, int n, int k, const float *a, int64_t lda, const float *b,
@@ -19,7 +25,13 @@ const hs_kernels HS_KERNEL(hs_kernels) = {
     .isa = HS_STRING(HS_ISA),
     .channel_sums = HS_KERNEL(hs_channel_sums),
     .affine_act = HS_KERNEL(hs_affine_act),
+    .dot_sums = HS_KERNEL(hs_dot_sums),
+    .slope_affine = HS_KERNEL(hs_slope_affine),
     .linear = HS_KERNEL(hs_linear),
     .gemm = HS_KERNEL(hs_gemm),
     .softmax = HS_KERNEL(hs_softmax),
+    .winograd_make = HS_KERNEL(hs_winograd_make),
+    .winograd_weights = HS_KERNEL(hs_winograd_weights),
+    .winograd_load = HS_KERNEL(hs_winograd_load),
+    .winograd_run = HS_KERNEL(hs_winograd_run),
 };

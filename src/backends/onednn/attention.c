@@ -1,7 +1,8 @@
 /*
  * Self-attention: softmax(scale q k^T) v for each item and head. First every
  * head's keys are transposed, then a task takes a block of query rows, so that
- * only [rows, L] scores exist at a time.
+ * only [rows, L] scores exist at a time. attention_probs stops at the softmax
+ * and keeps it, [n,heads,L,L], for the derivatives.
  */
 #include "backends/onednn/onednn.h"
 
@@ -10,7 +11,8 @@
 typedef struct hs_od_attention {
     hs_od_step base;
     int n, heads, tokens, channels; /* channels of one head */
-    int64_t stride;                 /* floats between tokens */
+    bool only_probs;
+    int64_t stride; /* floats between tokens */
     hs_od_place q, k, v, dst;
     int keys; /* buffer [n, heads, channels, tokens] */
     float scale;
@@ -20,18 +22,23 @@ static float *hs_od_keys(const hs_exec *exec, const hs_od_attention *s, int item
     return hs_od_data(exec, s->keys) + ((int64_t)item * s->heads + head) * s->channels * s->tokens;
 }
 
+void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
+                            float *out) {
+    for (int first = 0; first < count; first += 16) { /* blocks stay in L1 */
+        int end = first + 16 < count ? first + 16 : count;
+        for (int c = 0; c < channels; c++)
+            for (int t = first; t < end; t++)
+                out[(int64_t)c * count + t] = tokens[t * stride + c];
+    }
+}
+
 static void hs_od_run_keys(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
     const hs_od_attention *s = *(hs_od_attention *const *)(step + 1);
     for (int task; (task = hs_team_next(team, s->n * s->heads)) >= 0;) {
         int item = task / s->heads, head = task % s->heads;
         const float *k = hs_od_item(exec, s->k, item) + head * s->channels;
-        float *keys = hs_od_keys(exec, s, item, head);
-        for (int first = 0; first < s->tokens; first += 16) { /* blocks stay in L1 */
-            int end = first + 16 < s->tokens ? first + 16 : s->tokens;
-            for (int c = 0; c < s->channels; c++)
-                for (int t = first; t < end; t++)
-                    keys[(int64_t)c * s->tokens + t] = k[t * s->stride + c];
-        }
+        hs_od_transpose_tokens(k, s->stride, s->tokens, s->channels,
+                               hs_od_keys(exec, s, item, head));
     }
 }
 
@@ -46,13 +53,18 @@ static void hs_od_run_attention(const hs_exec *exec, const hs_od_step *step, hs_
         int first = block * HS_QUERY_ROWS;
         int rows = s->tokens - first < HS_QUERY_ROWS ? s->tokens - first : HS_QUERY_ROWS;
         int64_t at = first * s->stride + head * s->channels;
+        float *probs = scores;
+        if (s->only_probs)
+            probs =
+                hs_od_item(exec, s->dst, item) + ((int64_t)head * s->tokens + first) * s->tokens;
         exec->kernels->gemm(rows, s->tokens, s->channels, hs_od_item(exec, s->q, item) + at,
-                            s->stride, hs_od_keys(exec, s, item, head), s->tokens, scores,
+                            s->stride, hs_od_keys(exec, s, item, head), s->tokens, probs,
                             s->tokens);
-        exec->kernels->softmax(scores, rows, s->tokens, s->scale);
-        exec->kernels->gemm(rows, s->channels, s->tokens, scores, s->tokens,
-                            hs_od_item(exec, s->v, item) + head * s->channels, s->stride,
-                            hs_od_item(exec, s->dst, item) + at, s->stride);
+        exec->kernels->softmax(probs, rows, s->tokens, s->scale);
+        if (!s->only_probs)
+            exec->kernels->gemm(rows, s->channels, s->tokens, probs, s->tokens,
+                                hs_od_item(exec, s->v, item) + head * s->channels, s->stride,
+                                hs_od_item(exec, s->dst, item) + at, s->stride);
     }
 }
 
@@ -65,15 +77,18 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value) {
     if (!s)
         return hs_fail_memory(p->err, sizeof *s);
     *(hs_od_attention **)(keys + 1) = s;
-    s->n = (int)node->shape.dim[0];
+    const hs_shape *q = &hs_od_node(p, node->input[0])->shape;
+    s->only_probs = node->op == HS_OP_ATTENTION_PROBS;
+    s->n = (int)q->dim[0];
     s->heads = node->attr.attention.heads;
-    s->channels = (int)node->shape.dim[1] / s->heads;
-    s->tokens = (int)(node->shape.dim[2] * node->shape.dim[3]);
-    s->stride = node->shape.dim[1];
+    s->channels = (int)q->dim[1] / s->heads;
+    s->tokens = (int)(q->dim[2] * q->dim[3]);
+    s->stride = q->dim[1];
     s->scale = (float)node->attr.attention.scale;
     s->q = p->place[node->input[0]];
     s->k = p->place[node->input[1]];
-    s->v = p->place[node->input[2]];
+    if (!s->only_probs)
+        s->v = p->place[node->input[2]];
     HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->stride * s->tokens, &s->keys));
     hs_od_touch(p, s->k.buffer);
     hs_od_touch(p, s->keys);
@@ -85,9 +100,9 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value) {
     HS_TRY(hs_od_make_place(p, value));
     s->dst = p->place[value];
     hs_od_touch(p, s->q.buffer);
-    hs_od_touch(p, s->v.buffer);
     hs_od_touch(p, s->keys);
-    for (int i = 0; i < 3; i++)
-        hs_od_release(p, node->input[i]);
+    if (!s->only_probs)
+        hs_od_touch(p, s->v.buffer);
+    hs_od_release_inputs(p, value);
     return HS_OK;
 }

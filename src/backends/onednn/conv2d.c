@@ -1,5 +1,6 @@
 /*
- * Convolution: oneDNN primitives for one band of rows of one item.
+ * Convolution: most of those of 3x3 and stride 1 go to winograd.c; the others
+ * are oneDNN primitives for one band of rows of one item.
  *
  *   rows of the item     0 ........ R ........ 2R ...... OH
  *   tasks (per item)     |  band 0  |  band 1  |  band 2  |
@@ -9,11 +10,14 @@
  * dense image. The bias may be one vector an item (bias plus time embedding);
  * a residual is copied into the band just before it and added by oneDNN; a
  * concatenation that is never made becomes one convolution a part, summed.
+ *
+ * The adjoint of a convolution of stride 1 is a convolution with the flipped,
+ * transposed kernel, and runs as one.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/onednn/onednn.h"
+#include "backends/onednn/conv2d.h"
 
 enum { HS_SRC, HS_WEIGHTS, HS_BIAS, HS_DST, HS_SCRATCH, HS_ARGS };
 
@@ -25,6 +29,7 @@ typedef struct hs_od_variant { /* one shape of band */
     int rows, in_rows, pad_top, pad_bottom;
     dnnl_primitive_t primitive;
     dnnl_memory_t *memory; /* [threads, HS_ARGS] */
+    const float *weights;
 } hs_od_variant;
 
 typedef struct hs_od_band {
@@ -38,8 +43,7 @@ typedef struct hs_od_conv {
     hs_od_variant *variants;
     int64_t src_row, dst_row;                  /* floats */
     hs_od_place src, dst, residual, item_bias; /* buffer -1: none */
-    const float *weights, *bias;
-    bool has_bias;
+    const float *bias;
 } hs_od_conv;
 
 static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
@@ -58,7 +62,7 @@ static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_tea
             c->item_bias.buffer >= 0 ? hs_od_item(exec, c->item_bias, item) : c->bias;
         void *data[HS_ARGS] = {
             [HS_SRC] = hs_od_item(exec, c->src, item) + band->in_first * c->src_row,
-            [HS_WEIGHTS] = (void *)c->weights,
+            [HS_WEIGHTS] = (void *)variant->weights,
             [HS_BIAS] = (void *)bias,
             [HS_DST] = dst,
             [HS_SCRATCH] = hs_od_scratch(exec, rank),
@@ -90,22 +94,11 @@ static void hs_od_destroy_conv2d(hs_od_step *step) {
     }
 }
 
-/* What one convolution of the chain is: a part of the input's channels. */
-typedef struct hs_od_conv_spec {
-    hs_value value; /* the node whose result it is */
-    const hs_node *conv;
-    hs_value src;
-    int first, channels; /* slice of the kernel's inputs */
-    bool sum;            /* add to what is in dst */
-    bool bias;
-    int64_t in_h, in_w, out_c, out_h, out_w;
-} hs_od_conv_spec;
-
 /* Cut the rows into bands, and the bands into kinds. */
 static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s) {
-    const hs_attr *a = &s->conv->attr;
-    int k = (int)hs_od_node(p, s->conv->input[1])->shape.dim[2];
-    int64_t macs = hs_node_macs(p->graph, (hs_value)(s->conv - p->graph->nodes)) / c->n;
+    const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+    int k = (int)kernel->dim[2], stride = s->conv->attr.conv.stride;
+    int64_t macs = s->out_c * s->out_h * s->out_w * s->in_c * kernel->dim[2] * kernel->dim[3];
     int64_t want =
         macs < HS_BAND_MACS / 8 ? 1 : 2 * ((macs + 2 * HS_BAND_MACS - 1) / (2 * HS_BAND_MACS));
     if (want > HS_MAX_BANDS)
@@ -123,8 +116,8 @@ static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_co
         hs_od_variant v = {.rows = rows};
         if (first + rows > s->out_h)
             v.rows = (int)s->out_h - first;
-        int begin = first * a->conv.stride - a->conv.pad_top;
-        int end = (first + v.rows - 1) * a->conv.stride - a->conv.pad_top + k;
+        int begin = first * stride - s->pad_top;
+        int end = (first + v.rows - 1) * stride - s->pad_top + k;
         v.pad_top = begin < 0 ? -begin : 0;
         v.pad_bottom = end > s->in_h ? end - (int)s->in_h : 0;
         begin += v.pad_top;
@@ -141,34 +134,43 @@ static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_co
     return HS_OK;
 }
 
-/* The primitive of one kind of band. `weights_md`: `any` for the first, what it
- * chose for the others. */
-static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s,
-                                    hs_od_variant *v, dnnl_memory_desc_t *weights_md) {
+/* The shapes of one kind of band. */
+typedef struct hs_od_conv_md {
+    dnnl_memory_desc_t src, weights, bias, dst; /* weights: any layout */
+} hs_od_conv_md;
+
+static hs_status hs_od_conv_shapes(hs_od_planner *p, const hs_od_conv_spec *s,
+                                   const hs_od_variant *v, hs_od_conv_md *md) {
     hs_error *err = p->err;
     hs_status status = HS_OK;
-    const hs_attr *a = &s->conv->attr;
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
-    dnnl_primitive_desc_t pd = NULL;
+    dnnl_dims_t src = {1, s->in_c, v->in_rows, s->in_w}, dst = {1, s->out_c, v->rows, s->out_w};
+    dnnl_dims_t weights = {s->out_c, s->in_c, kernel->dim[2], kernel->dim[3]}, bias = {s->out_c};
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->src, 4, src, dnnl_f32, dnnl_nhwc), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->dst, 4, dst, dnnl_f32, dnnl_nhwc), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->bias, 1, bias, dnnl_f32, dnnl_a), "conv2d");
+    HS_DNNL(dnnl_memory_desc_init_by_tag(&md->weights, 4, weights, dnnl_f32, dnnl_format_tag_any),
+            "conv2d");
+cleanup:
+    return status;
+}
+
+/* oneDNN's choice for one kind of band; `weights` NULL: it chooses their layout. */
+static hs_status hs_od_conv_pd(hs_od_planner *p, const hs_od_conv_spec *s, const hs_od_variant *v,
+                               const hs_od_conv_md *md, const dnnl_memory_desc_t *weights,
+                               dnnl_primitive_desc_t *out) {
+    hs_error *err = p->err;
+    hs_status status = HS_OK;
+    int stride = s->conv->attr.conv.stride;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t post = NULL;
-    dnnl_memory_desc_t src, bias, dst;
-    dnnl_dims_t src_dims = {1, s->channels, v->in_rows, s->in_w}, bias_dims = {s->out_c};
-    dnnl_dims_t dst_dims = {1, s->out_c, v->rows, s->out_w};
-    dnnl_dims_t weights_dims = {s->out_c, s->channels, kernel->dim[2], kernel->dim[3]};
-    dnnl_dims_t strides = {a->conv.stride, a->conv.stride};
-    dnnl_dims_t pad_l = {v->pad_top, a->conv.pad_left}, pad_r = {v->pad_bottom, a->conv.pad_right};
+    dnnl_dims_t strides = {stride, stride};
+    dnnl_dims_t pad_l = {v->pad_top, s->pad_left}, pad_r = {v->pad_bottom, s->pad_right};
     dnnl_convolution_desc_t desc;
-    HS_DNNL(dnnl_memory_desc_init_by_tag(&src, 4, src_dims, dnnl_f32, dnnl_nhwc), "conv2d");
-    HS_DNNL(dnnl_memory_desc_init_by_tag(&dst, 4, dst_dims, dnnl_f32, dnnl_nhwc), "conv2d");
-    HS_DNNL(dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_a), "conv2d");
-    if (!weights_md->ndims)
-        HS_DNNL(dnnl_memory_desc_init_by_tag(weights_md, 4, weights_dims, dnnl_f32,
-                                             dnnl_format_tag_any),
-                "conv2d");
     HS_DNNL(dnnl_convolution_forward_desc_init(
-                &desc, dnnl_forward_inference, dnnl_convolution_direct, &src, weights_md,
-                c->has_bias ? &bias : NULL, &dst, strides, pad_l, pad_r),
+                &desc, dnnl_forward_inference, dnnl_convolution_direct, &md->src,
+                weights ? weights : &md->weights, s->bias ? &md->bias : NULL, &md->dst, strides,
+                pad_l, pad_r),
             "conv2d");
     HS_DNNL(dnnl_primitive_attr_create(&attr), "conv2d");
     HS_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "conv2d");
@@ -177,14 +179,78 @@ static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od
         HS_DNNL(dnnl_post_ops_append_sum(post, 1.0f), "conv2d");
         HS_DNNL(dnnl_primitive_attr_set_post_ops(attr, post), "conv2d");
     }
-    HS_DNNL(dnnl_primitive_desc_create(&pd, &desc, attr, p->exec->engine, NULL), "conv2d");
+    HS_DNNL(dnnl_primitive_desc_create(out, &desc, attr, p->exec->engine, NULL), "conv2d");
+cleanup:
+    dnnl_post_ops_destroy(post);
+    dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+/* oneDNN's plain loops, hundreds of times slower: it takes them where the
+ * layout of the weights is not the one that its kernel wants. */
+static bool hs_od_is_slow(dnnl_primitive_desc_t pd) {
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           name && !strncmp(name, "ref", 3);
+}
+
+/* Does the kind of band run well with weights in this layout? */
+static bool hs_od_accepts(hs_od_planner *p, const hs_od_conv_spec *s, const hs_od_variant *v,
+                          const dnnl_memory_desc_t *weights) {
+    hs_od_conv_md md;
+    dnnl_primitive_desc_t pd = NULL;
+    hs_error ignored;
+    hs_od_planner quiet = *p;
+    quiet.err = &ignored;
+    bool fine = hs_od_conv_shapes(&quiet, s, v, &md) == HS_OK &&
+                hs_od_conv_pd(&quiet, s, v, &md, weights, &pd) == HS_OK && !hs_od_is_slow(pd);
+    dnnl_primitive_desc_destroy(pd);
+    return fine;
+}
+
+/*
+ * A layout of the weights in which every kind of band runs well: the first one
+ * that some kind chooses and all accept. The most frequent kind asks first.
+ * Without one (*common false) each kind gets weights of its own.
+ */
+static hs_status hs_od_common_layout(hs_od_planner *p, const hs_od_conv *c,
+                                     const hs_od_conv_spec *s, dnnl_memory_desc_t *weights,
+                                     bool *common) {
+    int first = c->bands[c->band_count / 2].variant;
+    *common = false;
+    for (int i = 0; i < c->variant_count && !*common; i++) {
+        const hs_od_variant *asks = &c->variants[(first + i) % c->variant_count];
+        hs_od_conv_md md;
+        dnnl_primitive_desc_t pd = NULL;
+        HS_TRY(hs_od_conv_shapes(p, s, asks, &md));
+        HS_TRY(hs_od_conv_pd(p, s, asks, &md, NULL, &pd));
+        *weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+        bool slow = hs_od_is_slow(pd);
+        dnnl_primitive_desc_destroy(pd);
+        *common = true;
+        for (int k = 0; k < c->variant_count && *common; k++)
+            *common = slow || hs_od_accepts(p, s, &c->variants[k], weights);
+    }
+    return HS_OK;
+}
+
+static hs_status hs_od_make_variant(hs_od_planner *p, const hs_od_conv *c, const hs_od_conv_spec *s,
+                                    hs_od_variant *v, const dnnl_memory_desc_t *weights) {
+    hs_error *err = p->err;
+    hs_status status;
+    hs_od_conv_md shapes;
+    dnnl_primitive_desc_t pd = NULL;
+    HS_CHECK(hs_od_conv_shapes(p, s, v, &shapes));
+    HS_CHECK(hs_od_conv_pd(p, s, v, &shapes, weights, &pd));
     HS_DNNL(dnnl_primitive_create(&v->primitive, pd), "conv2d");
-    *weights_md = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    const dnnl_memory_desc_t *own = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const dnnl_memory_desc_t *scratch =
         dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     hs_od_need_scratch(p, (int64_t)dnnl_memory_desc_get_size(scratch));
-    const dnnl_memory_desc_t *md[HS_ARGS] = {&src, weights_md, c->has_bias ? &bias : NULL, &dst,
-                                             scratch->ndims ? scratch : NULL};
+    HS_CHECK(hs_od_weight_conv(p, s->conv->input[1], s->first, s->channels, s->adjoint, own,
+                               &v->weights));
+    const dnnl_memory_desc_t *md[HS_ARGS] = {&shapes.src, own, s->bias ? &shapes.bias : NULL,
+                                             &shapes.dst, scratch->ndims ? scratch : NULL};
     v->memory = hs_arena_alloc(&p->exec->memory, (size_t)c->threads * HS_ARGS, sizeof *v->memory);
     if (!v->memory) {
         status = hs_fail_memory(err, (size_t)c->threads * HS_ARGS * sizeof *v->memory);
@@ -196,8 +262,6 @@ static hs_status hs_od_make_variant(hs_od_planner *p, hs_od_conv *c, const hs_od
                                        DNNL_MEMORY_NONE),
                     "conv2d");
 cleanup:
-    dnnl_post_ops_destroy(post);
-    dnnl_primitive_attr_destroy(attr);
     dnnl_primitive_desc_destroy(pd);
     return status;
 }
@@ -210,24 +274,19 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
     step->destroy = hs_od_destroy_conv2d;
     c->threads = p->exec->threads;
     c->n = (int)hs_od_node(p, s->value)->shape.dim[0];
-    c->src = p->place[s->src];
+    c->src = hs_od_operand(p, s->src, c->n);
     c->dst = p->place[s->value];
     c->residual = residual;
     c->item_bias = item_bias;
-    c->has_bias = s->bias;
-    c->src_row = s->in_w * s->channels;
+    c->src_row = s->in_w * s->in_c;
     c->dst_row = s->out_w * s->out_c;
     HS_TRY(hs_od_cut_bands(p, c, s));
-    dnnl_memory_desc_t weights_md = {0};
-    /* The middle bands are the most: let them choose the layout. */
-    int main_variant = c->bands[c->band_count / 2].variant;
-    HS_TRY(hs_od_make_variant(p, c, s, &c->variants[main_variant], &weights_md));
+    dnnl_memory_desc_t weights;
+    bool common;
+    HS_TRY(hs_od_common_layout(p, c, s, &weights, &common));
     for (int v = 0; v < c->variant_count; v++)
-        if (v != main_variant)
-            HS_TRY(hs_od_make_variant(p, c, s, &c->variants[v], &weights_md));
-    HS_TRY(
-        hs_od_weight_conv(p, s->conv->input[1], s->first, s->channels, &weights_md, &c->weights));
-    if (c->has_bias && item_bias.buffer < 0)
+        HS_TRY(hs_od_make_variant(p, c, s, &c->variants[v], common ? &weights : NULL));
+    if (s->bias && item_bias.buffer < 0)
         HS_TRY(hs_od_weight_plain(p, s->conv->input[2], &c->bias));
     hs_od_touch(p, c->src.buffer);
     hs_od_touch(p, c->dst.buffer);
@@ -238,9 +297,40 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
     return HS_OK;
 }
 
+/* Sizes and padding; the adjoint's are those of the convolution that it is. */
+static hs_od_conv_spec hs_od_conv_geometry(const hs_od_planner *p, hs_value value,
+                                           hs_value conv_value) {
+    const hs_node *conv = hs_od_node(p, conv_value);
+    const hs_shape *in = &hs_od_node(p, conv->input[0])->shape, out = hs_od_shape(p, conv_value);
+    const hs_shape *kernel = &hs_od_node(p, conv->input[1])->shape;
+    hs_od_conv_spec s = {.value = value, .conv = conv};
+    s.adjoint = conv->op == HS_OP_CONV2D_TRANSPOSE;
+    s.pad_top = conv->attr.conv.pad_top;
+    s.pad_left = conv->attr.conv.pad_left;
+    s.pad_bottom = conv->attr.conv.pad_bottom;
+    s.pad_right = conv->attr.conv.pad_right;
+    s.in_c = in->dim[1];
+    s.in_h = in->dim[2];
+    s.in_w = in->dim[3];
+    s.out_c = out.dim[1];
+    s.out_h = out.dim[2];
+    s.out_w = out.dim[3];
+    if (s.adjoint) {
+        int k_h = (int)kernel->dim[2], k_w = (int)kernel->dim[3];
+        s.first = p->slice_first[conv_value];
+        s.channels = (int)s.out_c;
+        s.pad_top = k_h - 1 - s.pad_top;
+        s.pad_left = k_w - 1 - s.pad_left;
+        /* Rows of the input that no output used see only this much of the result. */
+        s.pad_bottom = (int)(s.out_h + k_h - 1 - s.in_h - s.pad_top);
+        s.pad_right = (int)(s.out_w + k_w - 1 - s.in_w - s.pad_left);
+    }
+    return s;
+}
+
 /*
- * `value` is conv2d itself, add_channel(conv2d, linear) or add(conv2d, x); the
- * absorbed convolution is fused[value].
+ * `value` is conv2d itself, add_channel(conv2d, linear) or add(conv2d, x), or the
+ * same of conv2d_transpose; the absorbed convolution is fused[value].
  */
 hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
@@ -255,7 +345,7 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
         if (hs_od_dies_here(p, other))
             p->place[value] = p->place[other]; /* add in place */
         else
-            residual = p->place[other];
+            residual = hs_od_operand(p, other, (int)node->shape.dim[0]);
         hs_od_release(p, other);
     } else if (node->op == HS_OP_ADD_CHANNEL) {
         item_bias = p->place[node->input[1]];
@@ -263,21 +353,27 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
     }
     if (p->place[value].buffer < 0)
         HS_TRY(hs_od_make_place(p, value));
-    const hs_shape *in = &hs_od_node(p, conv->input[0])->shape;
-    hs_od_conv_spec s = {.value = value, .conv = conv, .sum = sum};
-    s.bias = conv->input_count > 2 || item_bias.buffer >= 0;
-    s.in_h = in->dim[2];
-    s.in_w = in->dim[3];
-    s.out_c = conv->shape.dim[1];
-    s.out_h = conv->shape.dim[2];
-    s.out_w = conv->shape.dim[3];
-    hs_value parts[HS_MAX_INPUTS];
-    int count = hs_od_parts(p, conv->input[0], parts);
-    for (int i = 0; i < count; i++) {
-        s.src = parts[i];
-        s.channels = (int)hs_od_node(p, parts[i])->shape.dim[1];
+    hs_od_conv_spec s = hs_od_conv_geometry(p, value, conv_value);
+    s.sum = sum;
+    s.bias = (!s.adjoint && conv->input_count > 2) || item_bias.buffer >= 0;
+    hs_od_part parts[HS_MAX_INPUTS];
+    int count = hs_od_parts(p, conv->input[0], parts), tile = hs_od_winograd_tile(p, &s, s.in_c);
+    if (tile) {
+        HS_TRY(hs_od_plan_winograd(p, &s, tile, parts, count, residual, item_bias));
+        hs_od_release(p, conv->input[0]);
+        return HS_OK;
+    }
+    if (s.adjoint) {
+        s.src = conv->input[0];
         HS_TRY(hs_od_one_conv(p, &s, residual, item_bias));
-        s.first += s.channels;
+        hs_od_release(p, conv->input[0]);
+        return HS_OK;
+    }
+    for (int i = 0; i < count; i++) {
+        s.src = parts[i].value;
+        s.first = parts[i].first;
+        s.in_c = s.channels = parts[i].channels;
+        HS_TRY(hs_od_one_conv(p, &s, residual, item_bias));
         s.sum = true; /* the other parts add to the first */
         s.bias = false;
         residual = item_bias = none;

@@ -31,7 +31,8 @@ static hs_status hs_od_execute(hs_exec *exec, const hs_binding *inputs, int inpu
     HS_TRY(hs_od_bind(exec, inputs, input_count, err));
     HS_TRY(hs_od_bind(exec, outputs, output_count, err));
     for (hs_value i = 0; i < exec->graph->count; i++)
-        if (exec->graph->nodes[i].op == HS_OP_INPUT && !exec->bound[i])
+        if (exec->graph->nodes[i].op == HS_OP_INPUT && exec->places[i].buffer >= 0 &&
+            !exec->linked[exec->places[i].buffer] && !exec->bound[i])
             return hs_fail(err, HS_ERROR_ARGUMENT, "the graph's input %s is not bound",
                            exec->graph->nodes[i].name);
     atomic_store(&exec->failed, 0);
@@ -63,6 +64,7 @@ void hs_od_free(hs_exec *exec) {
     hs_pages_free(exec->arena, (size_t)exec->arena_bytes);
     free(exec->streams);
     free(exec->bound);
+    free(exec->linked);
     free(exec->buffers);
     free(exec->steps);
     hs_arena_free(&exec->memory);

@@ -4,7 +4,7 @@
 
 #include "backends/onednn/onednn.h"
 
-/* Fill in uses, needed, absorbed, fused and virtual_concat. */
+/* Fill in uses, needed, absorbed, fused and virtual_parts. */
 void hs_od_fuse(hs_od_planner *p);
 
 #endif

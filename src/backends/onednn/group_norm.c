@@ -50,22 +50,31 @@ static void hs_od_run_sums(const hs_exec *exec, const hs_od_step *step, hs_team 
     }
 }
 
+/* Mean and 1 / sqrt(variance + eps) of one group, from all chunks. */
+static void hs_od_group_stats(const hs_exec *exec, const hs_od_norm *s, int item, int group,
+                              double *mean, double *inverse) {
+    int per_group = s->channels / s->groups;
+    double sum = 0, sumsq = 0, count = (double)s->pixels * per_group;
+    for (int k = 0; k < s->chunks; k++) {
+        const double *part = hs_od_sums(exec, s, item, k) + group * per_group;
+        for (int c = 0; c < per_group; c++) {
+            sum += part[c];
+            sumsq += part[c + s->channels];
+        }
+    }
+    *mean = sum / count;
+    double variance = sumsq / count - *mean * *mean;
+    *inverse = 1.0 / sqrt((variance > 0 ? variance : 0) + s->eps);
+}
+
 /* a[c], b[c] so that the whole of norm, gamma, beta and modulation is a x + b. */
 static void hs_od_norm_coefficients(const hs_exec *exec, const hs_od_norm *s, int item, float *a,
                                     float *b) {
     int per_group = s->channels / s->groups;
     const float *scale = s->modulate.buffer >= 0 ? hs_od_item(exec, s->modulate, item) : NULL;
     for (int g = 0; g < s->groups; g++) {
-        double sum = 0, sumsq = 0, count = (double)s->pixels * per_group;
-        for (int k = 0; k < s->chunks; k++) {
-            const double *part = hs_od_sums(exec, s, item, k) + g * per_group;
-            for (int c = 0; c < per_group; c++) {
-                sum += part[c];
-                sumsq += part[c + s->channels];
-            }
-        }
-        double mean = sum / count, variance = sumsq / count - mean * mean;
-        double inverse = 1.0 / sqrt((variance > 0 ? variance : 0) + s->eps);
+        double mean, inverse;
+        hs_od_group_stats(exec, s, item, g, &mean, &inverse);
         for (int c = g * per_group; c < (g + 1) * per_group; c++) {
             double slope = inverse * (double)s->gamma[c],
                    offset = (double)s->beta[c] - mean * slope;
@@ -98,31 +107,53 @@ static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, hs_team 
     }
 }
 
-static const hs_kernel_act hs_od_acts[] = {[HS_SILU] = HS_ACT_SILU,
-                                           [HS_MISH] = HS_ACT_MISH,
-                                           [HS_GELU] = HS_ACT_GELU,
-                                           [HS_RELU] = HS_ACT_RELU};
+static void hs_od_run_stats(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_norm *s = (const hs_od_norm *)step;
+    for (int item; (item = hs_team_next(team, s->n)) >= 0;)
+        for (int g = 0; g < s->groups; g++) {
+            double mean, inverse;
+            hs_od_group_stats(exec, s, item, g, &mean, &inverse);
+            float *out = hs_od_item(exec, s->dst, item) + 2 * g;
+            out[0] = (float)mean;
+            out[1] = (float)inverse;
+        }
+}
 
 /* Walk from `value`, the last of norm [modulate] [activation], to the norm. */
 static hs_status hs_od_read_chain(hs_od_planner *p, hs_value value, hs_od_norm *s,
                                   const hs_node **norm) {
     hs_value at = value;
     if (hs_od_node(p, at)->op == HS_OP_ACTIVATION) {
-        s->act = hs_od_acts[hs_od_node(p, at)->attr.activation.kind];
+        s->act = hs_od_act(hs_od_node(p, at)->attr.activation.kind);
         at = hs_od_node(p, at)->input[0];
     }
     s->modulate.buffer = -1;
     if (hs_od_node(p, at)->op == HS_OP_MODULATE) {
-        hs_value by = hs_od_node(p, at)->input[1];
-        s->modulate = p->place[by];
-        hs_od_release(p, by);
+        s->modulate = hs_od_operand(p, hs_od_node(p, at)->input[1], s->n);
         at = hs_od_node(p, at)->input[0];
     }
     *norm = hs_od_node(p, at);
     s->eps = (*norm)->attr.group_norm.eps;
     s->groups = (*norm)->attr.group_norm.groups;
+    if ((*norm)->op == HS_OP_GROUP_NORM_STATS)
+        return HS_OK;
     HS_TRY(hs_od_weight_plain(p, (*norm)->input[1], &s->gamma));
     return hs_od_weight_plain(p, (*norm)->input[2], &s->beta);
+}
+
+void hs_od_cut_chunks(int64_t pixels, int channels, int *chunks, int64_t *chunk) {
+    int64_t count = pixels * channels / HS_CHUNK_FLOATS;
+    count = count < 2 ? 2 : count > HS_MAX_CHUNKS ? HS_MAX_CHUNKS : count;
+    *chunk = (pixels + count - 1) / count;
+    *chunks = (int)((pixels + *chunk - 1) / *chunk);
+}
+
+static void hs_od_touch_all(hs_od_planner *p, const hs_od_norm *s) {
+    hs_od_touch(p, s->sums.buffer);
+    for (int i = 0; i < s->part_count; i++)
+        hs_od_touch(p, s->part[i].buffer);
+    if (s->modulate.buffer >= 0)
+        hs_od_touch(p, s->modulate.buffer);
 }
 
 hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
@@ -133,41 +164,33 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     if (!s)
         return hs_fail_memory(p->err, sizeof *s);
     *(hs_od_norm **)(sums + 1) = s;
+    s->n = (int)hs_od_node(p, value)->shape.dim[0];
     HS_TRY(hs_od_read_chain(p, value, s, &norm));
-    const hs_shape *shape = &norm->shape;
-    s->n = (int)shape->dim[0];
+    const hs_shape *shape = &hs_od_node(p, norm->input[0])->shape;
     s->channels = (int)shape->dim[1];
     s->pixels = shape->dim[2] * shape->dim[3];
-    int64_t chunks = s->pixels * s->channels / HS_CHUNK_FLOATS;
-    s->chunks = (int)(chunks < 2 ? 2 : chunks > HS_MAX_CHUNKS ? HS_MAX_CHUNKS : chunks);
-    s->chunk = (s->pixels + s->chunks - 1) / s->chunks;
-    s->chunks = (int)((s->pixels + s->chunk - 1) / s->chunk);
+    hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
     hs_od_need_scratch(p, 2 * s->channels * (int64_t)sizeof(float));
-
-    hs_value parts[HS_MAX_INPUTS];
+    hs_od_part parts[HS_MAX_INPUTS];
     s->part_count = hs_od_parts(p, norm->input[0], parts);
     for (int i = 0; i < s->part_count; i++) {
-        s->part[i] = p->place[parts[i]];
-        s->part_channels[i] = (int)hs_od_node(p, parts[i])->shape.dim[1];
-        hs_od_touch(p, s->part[i].buffer);
+        s->part[i] = p->place[parts[i].value];
+        s->part_channels[i] = parts[i].channels;
     }
     HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->chunks * 4 * s->channels, &s->sums.buffer));
-    hs_od_touch(p, s->sums.buffer);
+    hs_od_touch_all(p, s);
 
-    HS_TRY(hs_od_new_step(p, sizeof *step, hs_od_run_norm, value, &step));
+    bool stats = norm->op == HS_OP_GROUP_NORM_STATS;
+    HS_TRY(hs_od_new_step(p, sizeof *step, stats ? hs_od_run_stats : hs_od_run_norm, value, &step));
     s->base = *step; /* the second step is the struct that both share */
     p->exec->steps[p->exec->step_count - 1] = &s->base;
-    if (s->part_count == 1 && hs_od_dies_here(p, norm->input[0]))
+    if (!stats && s->part_count == 1 && hs_od_dies_here(p, norm->input[0]))
         p->place[value] = s->part[0];
     else
         HS_TRY(hs_od_make_place(p, value));
     s->dst = p->place[value];
     hs_od_touch(p, s->dst.buffer);
-    hs_od_touch(p, s->sums.buffer);
-    if (s->modulate.buffer >= 0)
-        hs_od_touch(p, s->modulate.buffer);
-    for (int i = 0; i < s->part_count; i++)
-        hs_od_touch(p, s->part[i].buffer);
-    hs_od_release(p, norm->input[0]);
+    hs_od_touch_all(p, s);
+    hs_od_release_inputs(p, value);
     return HS_OK;
 }

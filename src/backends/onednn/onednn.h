@@ -50,6 +50,8 @@ struct hs_exec {
     int buffer_count, buffer_capacity;
     float *arena;
     int64_t arena_bytes;
+    float **linked;        /* [buffer_count] data of another plan, or NULL: ours */
+    hs_od_place *places;   /* [graph->count], for the links of others */
     int64_t scratch_bytes; /* of each rank */
     uint8_t *scratch;      /* [threads] of them */
     float **bound;         /* [graph->count] the caller's pointers of this pass */
@@ -66,13 +68,17 @@ struct hs_exec {
 typedef struct hs_od_planner {
     hs_exec *exec;
     const hs_graph *graph;
-    int *uses;            /* [count] edges that still read the value */
-    bool *needed;         /* [count] some output depends on it */
-    bool *is_output;      /* [count] */
-    bool *absorbed;       /* [count] computed by the step of its consumer */
-    bool *virtual_concat; /* [count] never made: its readers read its inputs */
-    hs_value *fused;      /* [count] what this node's step absorbs, or HS_NO_VALUE */
-    hs_od_place *place;   /* [count] */
+    int *uses;                      /* [count] edges that still read the value */
+    bool *needed;                   /* [count] some output depends on it */
+    bool *is_output;                /* [count] */
+    bool *absorbed;                 /* [count] computed by the step of its consumer */
+    bool *virtual_parts;            /* [count] a concatenation or padding that is never made:
+                                       its readers read its inputs */
+    int *slice_first, *slice_count; /* [count] only these channels are computed, where
+                                       slice_count is not 0: nobody reads others */
+    const hs_plan_options *options;
+    hs_value *fused;    /* [count] what this node's step absorbs, or HS_NO_VALUE */
+    hs_od_place *place; /* [count] */
     hs_error *err;
 } hs_od_planner;
 
@@ -90,20 +96,36 @@ void hs_od_release(hs_od_planner *p, hs_value value);
 /* True when the node being planned is the value's last reader and may reuse
  * its buffer for its own result. */
 bool hs_od_dies_here(const hs_od_planner *p, hs_value value);
-/* A concatenation that is not made is read part by part. */
-int hs_od_parts(const hs_od_planner *p, hs_value value, hs_value parts[HS_MAX_INPUTS]);
+/* A concatenation or a padding with zeros that is not made is read part by
+ * part; channels that no part has are zero. */
+typedef struct hs_od_part {
+    hs_value value;
+    int first, channels; /* where it lies in the whole */
+} hs_od_part;
+int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]);
+/* Where `value` lies for a step of n items: a single row serves all of them. */
+hs_od_place hs_od_operand(const hs_od_planner *p, hs_value value, int n);
+/* The shape that is computed: the node's, or the slice of it. */
+hs_shape hs_od_shape(const hs_od_planner *p, hs_value value);
+/* Release the inputs of a node and of what it absorbed. */
+void hs_od_release_inputs(hs_od_planner *p, hs_value value);
 void hs_od_need_scratch(hs_od_planner *p, int64_t bytes);
 
+/* Tasks of a map that is walked pixel by pixel: chunks of `chunk` pixels. */
+void hs_od_cut_chunks(int64_t pixels, int channels, int *chunks, int64_t *chunk);
+hs_kernel_act hs_od_act(hs_activation kind);
 const hs_node *hs_od_node(const hs_od_planner *p, hs_value value);
 
 /* One a file: plan the node `value` and what it absorbs. */
 hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_norm_tangent(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_attention_tangent(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_link(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value); /* maps */
 hs_status hs_od_plan_small(hs_od_planner *p, hs_value value);       /* vectors */
-hs_status hs_od_plan_concat(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_pool(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_import(hs_od_planner *p, hs_value value);
@@ -112,6 +134,8 @@ hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 /* ------------------------------------------------------------- running -- */
 
 static inline float *hs_od_data(const hs_exec *exec, int buffer) {
+    if (exec->linked[buffer])
+        return exec->linked[buffer];
     return exec->arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
 }
 
@@ -125,14 +149,28 @@ static inline void *hs_od_scratch(const hs_exec *exec, int rank) {
 
 void hs_od_fail(const hs_exec *exec, dnnl_status_t status);
 
+/* out [channels, count] from tokens [count, ...] that are `stride` floats apart. */
+void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
+                            float *out);
+
 /* ------------------------------------------------------------- weights -- */
 
 /* Plain float32 copy of a weight, `count` values; owned by the cache. */
 hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **out);
 /* Channels first ... first + channels - 1 of the inputs of a convolution's
- * kernel in the layout `md`; `out` is filled in by hs_od_weights_convert. */
+ * kernel in the layout `md`; `out` is filled in by hs_od_weights_convert. With
+ * `adjoint` the kernel of the transposed convolution: these channels become its
+ * outputs, and it is flipped. */
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
-                            const dnnl_memory_desc_t *md, const float **out);
+                            bool adjoint, const dnnl_memory_desc_t *md, const float **out);
+/* Likewise, transformed for the Winograd convolution (kernels/winograd.h). */
+typedef struct hs_od_winograd_weight {
+    int tile, panels;
+    int64_t panel_floats;
+} hs_od_winograd_weight;
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
+                                bool adjoint, const hs_od_winograd_weight *winograd,
+                                const float **out);
 /* Convert all that was asked for, in parallel. */
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache);

@@ -17,6 +17,16 @@ hs_status hs_od_dnnl_error(hs_error *err, const char *what, dnnl_status_t status
     return hs_fail(err, HS_ERROR_INTERNAL, "%s: oneDNN answers with status %d", what, (int)status);
 }
 
+hs_kernel_act hs_od_act(hs_activation kind) {
+    switch (kind) {
+    case HS_SILU: return HS_ACT_SILU;
+    case HS_MISH: return HS_ACT_MISH;
+    case HS_GELU: return HS_ACT_GELU;
+    case HS_RELU: return HS_ACT_RELU;
+    }
+    return HS_ACT_NONE;
+}
+
 /* ---------------------------------------------------- steps and buffers -- */
 
 static hs_status hs_od_grow(void **array, int count, int *capacity, size_t size, hs_error *err) {
@@ -48,49 +58,80 @@ hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value
 
 hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int *out) {
     hs_exec *exec = p->exec;
+    int capacity = exec->buffer_capacity; /* two arrays grow together */
+    HS_TRY(hs_od_grow((void **)&exec->linked, exec->buffer_count, &capacity, sizeof *exec->linked,
+                      p->err));
     HS_TRY(hs_od_grow((void **)&exec->buffers, exec->buffer_count, &exec->buffer_capacity,
                       sizeof *exec->buffers, p->err));
     int now = exec->step_count - 1;
     exec->buffers[exec->buffer_count] = (hs_lifetime){floats * (int64_t)sizeof(float), now, now, 0};
+    exec->linked[exec->buffer_count] = NULL;
     *out = exec->buffer_count++;
     return HS_OK;
 }
 
+hs_shape hs_od_shape(const hs_od_planner *p, hs_value value) {
+    hs_shape shape = hs_od_node(p, value)->shape;
+    if (p->slice_count[value])
+        shape.dim[1] = p->slice_count[value];
+    return shape;
+}
+
 hs_status hs_od_make_place(hs_od_planner *p, hs_value value) {
-    const hs_shape *shape = &hs_od_node(p, value)->shape;
-    int64_t floats = hs_shape_count(shape);
-    hs_od_place place = {.stride = floats / shape->dim[0]};
+    hs_shape shape = hs_od_shape(p, value);
+    int64_t floats = hs_shape_count(&shape);
+    hs_od_place place = {.stride = floats / shape.dim[0]};
     HS_TRY(hs_od_new_buffer(p, floats, &place.buffer));
     p->place[value] = place;
     return HS_OK;
 }
 
+hs_od_place hs_od_operand(const hs_od_planner *p, hs_value value, int n) {
+    hs_od_place place = p->place[value];
+    if (n > 1 && hs_od_node(p, value)->shape.dim[0] == 1)
+        place.stride = 0;
+    return place;
+}
+
 void hs_od_touch(hs_od_planner *p, int buffer) {
     p->exec->buffers[buffer].last = p->exec->step_count - 1;
-    if (p->exec->buffers[buffer].first > p->exec->step_count - 1)
-        p->exec->buffers[buffer].first = p->exec->step_count - 1;
 }
 
 void hs_od_release(hs_od_planner *p, hs_value value) {
-    if (--p->uses[value] == 0 && p->virtual_concat[value])
+    if (--p->uses[value] == 0 && p->virtual_parts[value])
         for (int i = 0; i < hs_od_node(p, value)->input_count; i++)
             hs_od_release(p, hs_od_node(p, value)->input[i]);
 }
 
-bool hs_od_dies_here(const hs_od_planner *p, hs_value value) {
-    const hs_shape *shape = &hs_od_node(p, value)->shape;
-    return p->uses[value] == 1 && !p->virtual_concat[value] && p->place[value].buffer >= 0 &&
-           p->place[value].offset == 0 &&
-           p->place[value].stride == hs_shape_count(shape) / shape->dim[0];
+void hs_od_release_inputs(hs_od_planner *p, hs_value value) {
+    const hs_node *node = hs_od_node(p, value);
+    for (int i = 0; i < node->input_count; i++) {
+        if (p->absorbed[node->input[i]])
+            hs_od_release_inputs(p, node->input[i]);
+        hs_od_release(p, node->input[i]);
+    }
 }
 
-int hs_od_parts(const hs_od_planner *p, hs_value value, hs_value parts[HS_MAX_INPUTS]) {
+bool hs_od_dies_here(const hs_od_planner *p, hs_value value) {
+    hs_shape shape = hs_od_shape(p, value);
+    const hs_od_place *place = &p->place[value];
+    return p->uses[value] == 1 && !p->virtual_parts[value] && place->buffer >= 0 &&
+           !p->exec->linked[place->buffer] && place->offset == 0 &&
+           place->stride == hs_shape_count(&shape) / shape.dim[0];
+}
+
+int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]) {
     const hs_node *node = hs_od_node(p, value);
-    if (!p->virtual_concat[value]) {
-        parts[0] = value;
+    if (!p->virtual_parts[value]) {
+        parts[0] = (hs_od_part){value, 0, (int)node->shape.dim[1]};
         return 1;
     }
-    memcpy(parts, node->input, (size_t)node->input_count * sizeof *parts);
+    int first = node->op == HS_OP_PAD_CHANNELS ? node->attr.channels.first : 0;
+    for (int i = 0; i < node->input_count; i++) {
+        parts[i] =
+            (hs_od_part){node->input[i], first, (int)hs_od_node(p, node->input[i])->shape.dim[1]};
+        first += parts[i].channels;
+    }
     return node->input_count;
 }
 
@@ -100,68 +141,110 @@ void hs_od_need_scratch(hs_od_planner *p, int64_t bytes) {
         p->exec->scratch_bytes = bytes;
 }
 
+/* A linked input is a buffer of this plan without bytes. */
+hs_status hs_od_plan_link(hs_od_planner *p, hs_value value) {
+    const hs_link *link = p->options->links;
+    while (link->value != value)
+        link++;
+    hs_od_place place = link->source->places[link->source_value];
+    const float *data = hs_od_data(link->source, place.buffer);
+    HS_TRY(hs_od_new_buffer(p, 0, &p->place[value].buffer));
+    p->place[value].offset = place.offset;
+    p->place[value].stride = place.stride;
+    p->exec->linked[p->place[value].buffer] = (float *)data;
+    return HS_OK;
+}
+
 /* -------------------------------------------------------------- nodes -- */
 
-/* One row of a primal value that serves several tangents, and the adjoint of
- * an odd-size pooling: derivative graphs have them, the steps here do not. */
-static bool hs_od_is_broadcast(const hs_od_planner *p, const hs_node *node) {
-    if (node->op == HS_OP_UPSAMPLE)
-        return node->attr.upsample.odd_h || node->attr.upsample.odd_w;
-    bool rows = node->op == HS_OP_ADD_CHANNEL || node->op == HS_OP_DIVIDE_ROWS;
-    for (int i = 0; rows && i < node->input_count; i++)
-        if (hs_od_node(p, node->input[i])->shape.dim[0] != node->shape.dim[0])
-            return true;
-    return false;
+/* What derivative graphs may hold and these steps do not run. */
+static hs_status hs_od_refuse(const hs_od_planner *p, const hs_node *node) {
+    const char *what = NULL;
+    if (node->op == HS_OP_UPSAMPLE && (node->attr.upsample.odd_h || node->attr.upsample.odd_w))
+        what = "to an odd size";
+    if (node->op == HS_OP_CONV2D_TRANSPOSE && node->attr.conv.stride != 1)
+        what = "of a stride other than 1";
+    if (node->op == HS_OP_ADD_CHANNEL &&
+        hs_od_node(p, node->input[0])->shape.dim[0] != node->shape.dim[0])
+        what = "of one map for several";
+    if (!what)
+        return HS_OK;
+    return hs_fail(p->err, HS_ERROR_UNSUPPORTED, "the CPU back end does not run the op %s %s",
+                   hs_op_get(node->op)->name, what);
+}
+
+static hs_status hs_od_plan_input(hs_od_planner *p, hs_value value) {
+    for (int i = 0; i < p->options->link_count; i++)
+        if (p->options->links[i].value == value)
+            return hs_od_plan_link(p, value);
+    return hs_od_plan_import(p, value);
 }
 
 static hs_status hs_od_plan_node(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
-    bool map = node->shape.rank == 4;
-    if (hs_od_is_broadcast(p, node))
-        return hs_fail(p->err, HS_ERROR_UNSUPPORTED,
-                       "the CPU back end does not run the op %s of one row for several",
-                       hs_op_get(node->op)->name);
+    bool map = node->shape.rank == 4, fused = p->fused[value] != HS_NO_VALUE;
+    HS_TRY(hs_od_refuse(p, node));
     switch (node->op) {
-    case HS_OP_INPUT: return hs_od_plan_import(p, value);
+    case HS_OP_INPUT: return hs_od_plan_input(p, value);
     case HS_OP_WEIGHT: return HS_OK;
-    case HS_OP_CONV2D: return hs_od_plan_conv2d(p, value);
+    case HS_OP_CONV2D:
+    case HS_OP_CONV2D_TRANSPOSE: return hs_od_plan_conv2d(p, value);
     case HS_OP_LINEAR: return hs_od_plan_linear(p, value);
-    case HS_OP_GROUP_NORM: return hs_od_plan_group_norm(p, value);
+    case HS_OP_GROUP_NORM:
+    case HS_OP_GROUP_NORM_STATS: return hs_od_plan_group_norm(p, value);
+    case HS_OP_GROUP_NORM_TANGENT:
+    case HS_OP_GROUP_NORM_COTANGENT: return hs_od_plan_norm_tangent(p, value);
+    case HS_OP_MUL:
+        return fused ? hs_od_plan_norm_tangent(p, value) : hs_od_plan_elementwise(p, value);
     case HS_OP_MODULATE:
-        return p->fused[value] != HS_NO_VALUE ? hs_od_plan_group_norm(p, value)
-                                              : hs_od_plan_elementwise(p, value);
     case HS_OP_ACTIVATION:
-        if (p->fused[value] != HS_NO_VALUE)
+        if (fused)
             return hs_od_plan_group_norm(p, value);
         return map ? hs_od_plan_elementwise(p, value) : hs_od_plan_small(p, value);
     case HS_OP_ADD:
     case HS_OP_ADD_CHANNEL:
-        if (p->fused[value] != HS_NO_VALUE)
+        if (fused)
             return hs_od_plan_conv2d(p, value);
         return map ? hs_od_plan_elementwise(p, value) : hs_od_plan_small(p, value);
     case HS_OP_AFFINE:
     case HS_OP_DIVIDE_ROWS:
+    case HS_OP_MODULATE_SCALE:
+    case HS_OP_ACTIVATION_SLOPE:
         return map ? hs_od_plan_elementwise(p, value) : hs_od_plan_small(p, value);
     case HS_OP_TIME_EMBED:
     case HS_OP_FOURIER_EMBED: return hs_od_plan_small(p, value);
     case HS_OP_CONCAT:
-        if (p->virtual_concat[value])
-            return HS_OK;
-        return hs_od_plan_concat(p, value);
+    case HS_OP_PAD_CHANNELS: return p->virtual_parts[value] ? HS_OK : hs_od_plan_resample(p, value);
+    case HS_OP_SLICE:
+        if (!fused)
+            return hs_od_plan_resample(p, value);
+        p->place[value] = p->place[p->fused[value]];
+        hs_od_release(p, p->fused[value]);
+        return HS_OK;
     case HS_OP_UPSAMPLE:
     case HS_OP_AVG_POOL: return hs_od_plan_resample(p, value);
     case HS_OP_MAX_POOL:
     case HS_OP_MEAN_SPATIAL: return hs_od_plan_pool(p, value);
-    case HS_OP_ATTENTION: return hs_od_plan_attention(p, value);
+    case HS_OP_ATTENTION:
+    case HS_OP_ATTENTION_PROBS: return hs_od_plan_attention(p, value);
+    case HS_OP_ATTENTION_TANGENT:
+    case HS_OP_ATTENTION_COTANGENT: return hs_od_plan_attention_tangent(p, value);
     default: break;
     }
     return hs_fail(p->err, HS_ERROR_UNSUPPORTED, "the CPU back end does not run the op %s",
                    hs_op_get(node->op)->name);
 }
 
-static hs_status hs_od_plan_nodes(hs_od_planner *p, const hs_plan_options *options) {
+static bool hs_od_is_asked_for(const hs_plan_options *options, hs_value value) {
     for (int i = 0; i < options->output_count; i++)
-        p->is_output[options->outputs[i]] = true;
+        if (options->outputs[i] == value)
+            return true;
+    return false;
+}
+
+static hs_status hs_od_plan_nodes(hs_od_planner *p) {
+    for (int i = 0; i < p->options->output_count; i++)
+        p->is_output[p->options->outputs[i]] = true;
     hs_od_fuse(p);
     for (hs_value i = 0; i < p->graph->count; i++)
         p->place[i].buffer = -1;
@@ -169,9 +252,11 @@ static hs_status hs_od_plan_nodes(hs_od_planner *p, const hs_plan_options *optio
         if (!p->needed[i] || p->absorbed[i])
             continue;
         HS_TRY(hs_od_plan_node(p, i));
-        if (p->is_output[i])
+        if (hs_od_is_asked_for(p->options, i))
             HS_TRY(hs_od_plan_export(p, i));
     }
+    for (int i = 0; i < p->options->kept_count; i++)
+        hs_od_touch(p, p->place[p->options->kept[i]].buffer); /* to the end */
     return HS_OK;
 }
 
@@ -207,6 +292,12 @@ static hs_status hs_od_finish(hs_exec *exec, hs_error *err) {
     return hs_od_weights_convert(exec, err);
 }
 
+static hs_status hs_od_plan_all(hs_od_planner *p) {
+    HS_TRY(hs_od_start(p->exec, p->options, p->err));
+    HS_TRY(hs_od_plan_nodes(p));
+    return hs_od_finish(p->exec, p->err);
+}
+
 hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_exec **out,
                      hs_error *err) {
     size_t count = (size_t)graph->count;
@@ -214,31 +305,26 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     if (!exec)
         return hs_fail_memory(err, sizeof *exec);
     exec->graph = graph;
-    hs_od_planner p = {.exec = exec, .graph = graph, .err = err};
-    p.uses = hs_calloc(count, sizeof *p.uses);
-    p.needed = hs_calloc(count, sizeof *p.needed);
-    p.is_output = hs_calloc(count, sizeof *p.is_output);
-    p.absorbed = hs_calloc(count, sizeof *p.absorbed);
-    p.virtual_concat = hs_calloc(count, sizeof *p.virtual_concat);
-    p.fused = hs_calloc(count, sizeof *p.fused);
-    p.place = hs_calloc(count, sizeof *p.place);
+    hs_arena memory = {0}; /* what planning alone needs */
+    hs_od_planner p = {.exec = exec, .graph = graph, .options = options, .err = err};
+    p.uses = hs_arena_alloc(&memory, count, sizeof *p.uses);
+    p.needed = hs_arena_alloc(&memory, count, sizeof *p.needed);
+    p.is_output = hs_arena_alloc(&memory, count, sizeof *p.is_output);
+    p.absorbed = hs_arena_alloc(&memory, count, sizeof *p.absorbed);
+    p.virtual_parts = hs_arena_alloc(&memory, count, sizeof *p.virtual_parts);
+    p.slice_first = hs_arena_alloc(&memory, count, sizeof *p.slice_first);
+    p.slice_count = hs_arena_alloc(&memory, count, sizeof *p.slice_count);
+    p.fused = hs_arena_alloc(&memory, count, sizeof *p.fused);
+    p.place = exec->places = hs_arena_alloc(&exec->memory, count, sizeof *p.place);
+    hs_status status;
     hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a team */
-    hs_status status =
-        p.uses && p.needed && p.is_output && p.absorbed && p.virtual_concat && p.fused && p.place
-            ? hs_od_start(exec, options, err)
-            : hs_fail_memory(err, count * sizeof *p.place);
-    if (status == HS_OK)
-        status = hs_od_plan_nodes(&p, options);
-    if (status == HS_OK)
-        status = hs_od_finish(exec, err);
+    if (p.uses && p.needed && p.is_output && p.absorbed && p.virtual_parts && p.slice_first &&
+        p.slice_count && p.fused && p.place)
+        status = hs_od_plan_all(&p);
+    else
+        status = hs_fail_memory(err, count * sizeof *p.place);
     hs_threads_pop(saved);
-    free(p.place);
-    free(p.fused);
-    free(p.virtual_concat);
-    free(p.absorbed);
-    free(p.is_output);
-    free(p.needed);
-    free(p.uses);
+    hs_arena_free(&memory);
     if (status != HS_OK) {
         hs_od_free(exec);
         return status;

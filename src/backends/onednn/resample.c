@@ -1,5 +1,5 @@
-/* Nearest upsampling by two, average pooling by two, and concatenations that
- * somebody reads whole: copies, row by row. */
+/* Nearest upsampling by two, average pooling by two, and concatenations, slices
+ * and paddings of channels that somebody reads whole: copies, row by row. */
 #include <string.h>
 
 #include "backends/onednn/onednn.h"
@@ -8,7 +8,7 @@ typedef struct hs_od_resample {
     hs_od_step base;
     int n, channels, h, w; /* of the result */
     int in_w, part_count;
-    int part_channels[HS_MAX_INPUTS];
+    int part_channels[HS_MAX_INPUTS], first; /* first: of slice and padding */
     hs_od_place x[HS_MAX_INPUTS], y;
 } hs_od_resample;
 
@@ -61,10 +61,45 @@ static void hs_od_run_concat(const hs_exec *exec, const hs_od_step *step, hs_tea
     }
 }
 
-static hs_status hs_od_new_resample(hs_od_planner *p, hs_od_run *run, hs_value value) {
+static void hs_od_run_slice(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_resample *s = (const hs_od_resample *)step;
+    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+        int item = task / s->h, row = task % s->h, whole = s->part_channels[0];
+        const float *x = hs_od_item(exec, s->x[0], item) + (int64_t)row * s->w * whole + s->first;
+        float *y = hs_od_item(exec, s->y, item) + (int64_t)row * s->w * s->channels;
+        for (int j = 0; j < s->w; j++)
+            memcpy(y + (int64_t)j * s->channels, x + (int64_t)j * whole,
+                   (size_t)s->channels * sizeof(float));
+    }
+}
+
+static void hs_od_run_pad(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+    const hs_od_resample *s = (const hs_od_resample *)step;
+    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+        int item = task / s->h, row = task % s->h, part = s->part_channels[0];
+        const float *x = hs_od_item(exec, s->x[0], item) + (int64_t)row * s->w * part;
+        float *y = hs_od_item(exec, s->y, item) + (int64_t)row * s->w * s->channels;
+        memset(y, 0, (size_t)s->w * (size_t)s->channels * sizeof(float));
+        for (int j = 0; j < s->w; j++)
+            memcpy(y + (int64_t)j * s->channels + s->first, x + (int64_t)j * part,
+                   (size_t)part * sizeof(float));
+    }
+}
+
+static hs_od_run *hs_od_resample_run(hs_op op) {
+    switch (op) {
+    case HS_OP_UPSAMPLE: return hs_od_run_upsample;
+    case HS_OP_AVG_POOL: return hs_od_run_avg_pool;
+    case HS_OP_SLICE: return hs_od_run_slice;
+    case HS_OP_PAD_CHANNELS: return hs_od_run_pad;
+    default: return hs_od_run_concat;
+    }
+}
+
+hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
     hs_od_step *step;
-    HS_TRY(hs_od_new_step(p, sizeof(hs_od_resample), run, value, &step));
+    HS_TRY(hs_od_new_step(p, sizeof(hs_od_resample), hs_od_resample_run(node->op), value, &step));
     hs_od_resample *s = (hs_od_resample *)step;
     s->n = (int)node->shape.dim[0];
     s->channels = (int)node->shape.dim[1];
@@ -72,23 +107,15 @@ static hs_status hs_od_new_resample(hs_od_planner *p, hs_od_run *run, hs_value v
     s->w = (int)node->shape.dim[3];
     s->in_w = (int)hs_od_node(p, node->input[0])->shape.dim[3];
     s->part_count = node->input_count;
+    if (node->op == HS_OP_SLICE || node->op == HS_OP_PAD_CHANNELS)
+        s->first = node->attr.channels.first;
     for (int i = 0; i < node->input_count; i++) {
-        s->x[i] = p->place[node->input[i]];
+        s->x[i] = hs_od_operand(p, node->input[i], s->n);
         s->part_channels[i] = (int)hs_od_node(p, node->input[i])->shape.dim[1];
         hs_od_touch(p, s->x[i].buffer);
     }
     HS_TRY(hs_od_make_place(p, value));
     s->y = p->place[value];
-    for (int i = 0; i < node->input_count; i++)
-        hs_od_release(p, node->input[i]);
+    hs_od_release_inputs(p, value);
     return HS_OK;
-}
-
-hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value) {
-    bool up = hs_od_node(p, value)->op == HS_OP_UPSAMPLE;
-    return hs_od_new_resample(p, up ? hs_od_run_upsample : hs_od_run_avg_pool, value);
-}
-
-hs_status hs_od_plan_concat(hs_od_planner *p, hs_value value) {
-    return hs_od_new_resample(p, hs_od_run_concat, value);
 }

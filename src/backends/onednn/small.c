@@ -70,7 +70,6 @@ hs_status hs_od_plan_small(hs_od_planner *p, hs_value value) {
     }
     HS_TRY(hs_od_make_place(p, value));
     s->out = p->place[value];
-    for (int i = 0; i < node->input_count; i++)
-        hs_od_release(p, node->input[i]);
+    hs_od_release_inputs(p, value);
     return HS_OK;
 }

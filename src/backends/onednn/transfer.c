@@ -40,8 +40,8 @@ static hs_status hs_od_new_transfer(hs_od_planner *p, hs_od_run *run, hs_value v
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_transfer), run, value, &step));
     hs_od_transfer *s = (hs_od_transfer *)step;
     s->n = (int)shape->dim[0];
-    s->channels = (int)(shape->rank > 1 ? shape->dim[1] : 1);
     s->pixels = shape->rank == 4 ? shape->dim[2] * shape->dim[3] : 1;
+    s->channels = (int)(hs_shape_count(shape) / s->n / s->pixels);
     if (p->place[value].buffer < 0)
         HS_TRY(hs_od_make_place(p, value));
     s->place = p->place[value];

@@ -13,10 +13,12 @@
 
 typedef struct hs_od_weight {
     const hs_tensor *tensor;
-    bool plain;          /* float32 in the file's order; else `md` */
+    bool plain;          /* float32 in the file's order; else `md` or `winograd` */
     int64_t dim[4];      /* o, i, kh, kw of the whole kernel */
     int first, channels; /* slice of i */
+    bool adjoint;        /* i and o exchanged, kernel flipped */
     dnnl_memory_desc_t md;
+    hs_od_winograd_weight winograd; /* tile 0: `md` */
     int64_t floats;
     float *data;              /* NULL until converted */
     struct hs_od_want *wants; /* who waits for `data` */
@@ -65,8 +67,9 @@ int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
 
 static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
     return a->tensor->data == b->tensor->data && a->plain == b->plain && a->first == b->first &&
-           a->channels == b->channels && a->floats == b->floats &&
-           (a->plain || dnnl_memory_desc_equal(&a->md, &b->md));
+           a->channels == b->channels && a->adjoint == b->adjoint && a->floats == b->floats &&
+           a->winograd.tile == b->winograd.tile && a->winograd.panels == b->winograd.panels &&
+           (a->plain || a->winograd.tile || dnnl_memory_desc_equal(&a->md, &b->md));
 }
 
 /* Find or add the entry, and have *out filled in when its data exist. */
@@ -111,11 +114,28 @@ hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **ou
 }
 
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
-                            const dnnl_memory_desc_t *md, const float **out) {
+                            bool adjoint, const dnnl_memory_desc_t *md, const float **out) {
     const hs_node *node = hs_od_node(p, weight);
-    hs_od_weight like = {.tensor = node->weight, .first = first, .channels = channels, .md = *md};
+    hs_od_weight like = {.tensor = node->weight,
+                         .first = first,
+                         .channels = channels,
+                         .adjoint = adjoint,
+                         .md = *md};
     memcpy(like.dim, node->shape.dim, sizeof like.dim);
     like.floats = (int64_t)(dnnl_memory_desc_get_size(md) / sizeof(float));
+    return hs_od_want_weight(p->exec->cache, &like, out, p->err);
+}
+
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
+                                bool adjoint, const hs_od_winograd_weight *winograd,
+                                const float **out) {
+    const hs_node *node = hs_od_node(p, weight);
+    hs_od_weight like = {.tensor = node->weight, .first = first, .channels = channels};
+    like.adjoint = adjoint;
+    like.winograd = *winograd;
+    memcpy(like.dim, node->shape.dim, sizeof like.dim);
+    if (!hs_mul_i64(winograd->panels, winograd->panel_floats, &like.floats))
+        return hs_fail_memory(p->err, SIZE_MAX);
     return hs_od_want_weight(p->exec->cache, &like, out, p->err);
 }
 
@@ -123,6 +143,7 @@ hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int ch
 
 typedef struct hs_od_conversion {
     hs_weight_cache *cache;
+    const hs_kernels *kernels;
     dnnl_engine_t engine;
     dnnl_stream_t *streams;
     hs_od_weight **todo;
@@ -142,6 +163,19 @@ static void hs_od_let_go(const hs_tensor *tensor) {
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+/* The slice of the kernel that the primitive wants, o,i,kh,kw and dense: a copy
+ * for the adjoint, else strides over the file's order. */
+static float *hs_od_adjoint_kernel(const hs_od_weight *w, const float *plain) {
+    int64_t out = w->dim[0], in = w->dim[1], size = w->dim[2] * w->dim[3];
+    float *kernel = hs_alloc_aligned((size_t)(out * w->channels * size), sizeof *kernel);
+    for (int64_t i = 0; kernel && i < w->channels; i++)
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t k = 0; k < size; k++)
+                kernel[(i * out + o) * size + k] =
+                    plain[(o * in + w->first + i) * size + size - 1 - k];
+    return kernel;
+}
+
 /* Reorder plain o,i,kh,kw floats (a slice of i) to entry->md. */
 static hs_status hs_od_reorder(hs_od_conversion *c, int rank, hs_od_weight *w, const float *plain,
                                hs_error *err) {
@@ -150,15 +184,24 @@ static hs_status hs_od_reorder(hs_od_conversion *c, int rank, hs_od_weight *w, c
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_memory_desc_t plain_md;
-    int64_t kernel = w->dim[2] * w->dim[3];
+    int64_t size = w->dim[2] * w->dim[3];
     dnnl_dims_t dims = {w->dim[0], w->channels, w->dim[2], w->dim[3]};
-    dnnl_dims_t strides = {w->dim[1] * kernel, kernel, w->dim[3], 1};
+    dnnl_dims_t strides = {w->dim[1] * size, size, w->dim[3], 1};
+    float *adjoint = NULL;
+    const float *data = plain + w->first * size;
+    if (w->adjoint) {
+        data = adjoint = hs_od_adjoint_kernel(w, plain);
+        if (!adjoint)
+            return hs_fail_memory(err, (size_t)w->floats * sizeof *adjoint);
+        dims[0] = w->channels;
+        dims[1] = w->dim[0];
+        strides[0] = w->dim[0] * size;
+    }
     HS_DNNL(dnnl_memory_desc_init_by_strides(&plain_md, 4, dims, dnnl_f32, strides), "weights");
     HS_DNNL(dnnl_reorder_primitive_desc_create(&pd, &plain_md, c->engine, &w->md, c->engine, NULL),
             "weights");
     HS_DNNL(dnnl_primitive_create(&primitive, pd), "weights");
-    HS_DNNL(dnnl_memory_create(&from, &plain_md, c->engine, (void *)(plain + w->first * kernel)),
-            "weights");
+    HS_DNNL(dnnl_memory_create(&from, &plain_md, c->engine, (void *)data), "weights");
     HS_DNNL(dnnl_memory_create(&to, &w->md, c->engine, w->data), "weights");
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
     HS_DNNL(dnnl_primitive_execute(primitive, c->streams[rank], 2, args), "weights");
@@ -167,7 +210,21 @@ cleanup:
     dnnl_memory_destroy(from);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(pd);
+    free(adjoint);
     return status;
+}
+
+/* Transform the slice; the adjoint's inputs are the kernel's outputs. */
+static void hs_od_transform(const hs_od_conversion *c, const hs_od_weight *w, const float *plain) {
+    int64_t in = w->dim[1] * 9; /* floats of one output */
+    hs_winograd_kernel kernel = {.tile = w->winograd.tile, .w = plain + w->first * 9};
+    kernel.out_c = w->adjoint ? w->channels : (int)w->dim[0];
+    kernel.in_c = w->adjoint ? (int)w->dim[0] : w->channels;
+    kernel.out_stride = w->adjoint ? 9 : in;
+    kernel.in_stride = w->adjoint ? in : 9;
+    kernel.flip = w->adjoint;
+    for (int panel = 0; panel < w->winograd.panels; panel++)
+        c->kernels->winograd_weights(&kernel, panel, w->data + panel * w->winograd.panel_floats);
 }
 
 static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *w, hs_error *err) {
@@ -192,6 +249,8 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
         status =
             hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
                     tensor->name, (long long)bad, (double)plain[bad]);
+    else if (w->winograd.tile)
+        hs_od_transform(c, w, plain);
     else if (!w->plain)
         status = hs_od_reorder(c, rank, w, plain, err);
     else if (plain != w->data)
@@ -253,7 +312,8 @@ static hs_status hs_od_convert_all(hs_exec *exec, hs_od_conversion *c, hs_error 
 }
 
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err) {
-    hs_od_conversion c = {exec->cache, exec->engine, exec->streams, NULL, 0, 0, NULL};
+    hs_od_conversion c = {exec->cache, exec->kernels, exec->engine, exec->streams, NULL, 0,
+                          0,           NULL};
     c.todo = hs_calloc((size_t)exec->cache->count, sizeof *c.todo);
     c.errors = hs_calloc((size_t)exec->threads, sizeof *c.errors);
     hs_status status = c.todo && c.errors

@@ -7,6 +7,9 @@
  * and the result of every op are rounded to float32: arithmetic within an op
  * is then better than any float back end's, and what passes between ops is
  * what they can hold.
+ *
+ * A kept value is one that lives to the end of the arena's schedule; a linked
+ * input is a pointer into the arena of its source.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +22,11 @@ struct hs_exec {
     const hs_graph *graph;
     int count; /* nodes of the graph when it was planned */
     bool double_precision;
-    bool *needed;    /* [count] some output depends on it */
+    bool *needed;    /* [count] some output or kept value depends on it */
     bool *is_output; /* [count] */
-    double **data;   /* [count] into `arena` or `weights`; NULL when not needed */
+    bool *is_kept;   /* [count] */
+    bool *is_linked; /* [count] */
+    double **data;   /* [count] into `arena`, `weights` or a linked plan's; NULL: not needed */
     double *arena, *weights, *scratch;
     int64_t arena_bytes, weight_bytes, scratch_bytes;
 };
@@ -33,6 +38,8 @@ static void hs_ref_free(hs_exec *exec) {
     free(exec->weights);
     free(exec->arena);
     free(exec->data);
+    free(exec->is_linked);
+    free(exec->is_kept);
     free(exec->is_output);
     free(exec->needed);
     free(exec);
@@ -40,6 +47,47 @@ static void hs_ref_free(hs_exec *exec) {
 
 static const char *hs_ref_name(const hs_graph *graph, hs_value value) {
     return graph->nodes[value].name ? graph->nodes[value].name : "(unnamed)";
+}
+
+static hs_status hs_ref_mark_kept(hs_exec *exec, const hs_plan_options *options, hs_error *err) {
+    for (int i = 0; i < options->kept_count; i++) {
+        hs_value value = options->kept[i];
+        if (value < 0 || value >= exec->count || exec->graph->nodes[value].op == HS_OP_WEIGHT)
+            return hs_fail(err, HS_ERROR_ARGUMENT,
+                           "kept value %d is %d, expected one of the graph's %d that is no weight",
+                           i, (int)value, exec->count);
+        exec->needed[value] = exec->is_kept[value] = true;
+    }
+    return HS_OK;
+}
+
+/* Linked inputs lie in the arena of their source. */
+static hs_status hs_ref_link(hs_exec *exec, const hs_plan_options *options, hs_error *err) {
+    for (int i = 0; i < options->link_count; i++) {
+        const hs_link *link = &options->links[i];
+        const hs_exec *source = link->source;
+        if (link->value < 0 || link->value >= exec->count ||
+            exec->graph->nodes[link->value].op != HS_OP_INPUT || exec->is_linked[link->value])
+            return hs_fail(err, HS_ERROR_ARGUMENT,
+                           "link %d: value %d is no input, or is linked twice", i,
+                           (int)link->value);
+        if (link->source_value < 0 || link->source_value >= source->count ||
+            !source->is_kept[link->source_value])
+            return hs_fail(err, HS_ERROR_ARGUMENT, "link %d: value %d is not kept by its source", i,
+                           (int)link->source_value);
+        const hs_shape *shape = &exec->graph->nodes[link->value].shape;
+        const hs_shape *found = &source->graph->nodes[link->source_value].shape;
+        if (!hs_shape_equal(shape, found)) {
+            char text[100], found_text[100];
+            hs_shape_describe(shape, text);
+            hs_shape_describe(found, found_text);
+            return hs_fail(err, HS_ERROR_MISMATCH, "link %d: input %s is %s, its source %s", i,
+                           hs_ref_name(exec->graph, link->value), text, found_text);
+        }
+        exec->is_linked[link->value] = true;
+        exec->data[link->value] = source->data[link->source_value];
+    }
+    return HS_OK;
 }
 
 /* Mark what the outputs depend on, from the end to the beginning. */
@@ -51,10 +99,9 @@ static hs_status hs_ref_mark(hs_exec *exec, const hs_plan_options *options, hs_e
                            (int)value, exec->count);
         exec->needed[value] = exec->is_output[value] = true;
     }
+    HS_TRY(hs_ref_mark_kept(exec, options, err));
     for (int i = exec->count - 1; i >= 0; i--) {
         const hs_node *node = &exec->graph->nodes[i];
-        if (node->op == HS_OP_INPUT)
-            exec->needed[i] = true; /* always bound, always kept */
         for (int j = 0; exec->needed[i] && j < node->input_count; j++)
             exec->needed[node->input[j]] = true;
     }
@@ -62,7 +109,7 @@ static hs_status hs_ref_mark(hs_exec *exec, const hs_plan_options *options, hs_e
 }
 
 /* One arena for all results that are needed; a result lives from its node to
- * the last that uses it, an output to the end. */
+ * the last that uses it, an output or kept value to the end. */
 static hs_status hs_ref_plan_arena(hs_exec *exec, hs_error *err) {
     hs_status status = HS_OK;
     const hs_graph *graph = exec->graph;
@@ -71,10 +118,11 @@ static hs_status hs_ref_plan_arena(hs_exec *exec, hs_error *err) {
         return hs_fail_memory(err, (size_t)exec->count * sizeof *lives);
     for (int i = 0; i < exec->count; i++) {
         const hs_node *node = &graph->nodes[i];
-        lives[i] = (hs_lifetime){.first = i, .last = exec->is_output[i] ? exec->count : i};
+        bool stays = exec->is_output[i] || exec->is_kept[i];
+        lives[i] = (hs_lifetime){.first = i, .last = stays ? exec->count : i};
         if (!exec->needed[i])
             continue;
-        if (node->op != HS_OP_WEIGHT)
+        if (node->op != HS_OP_WEIGHT && !exec->is_linked[i])
             lives[i].bytes = hs_shape_count(&node->shape) * (int64_t)sizeof(double);
         for (int j = 0; j < node->input_count; j++)
             if (lives[node->input[j]].last < i)
@@ -87,7 +135,7 @@ static hs_status hs_ref_plan_arena(hs_exec *exec, hs_error *err) {
         goto cleanup;
     }
     for (int i = 0; i < exec->count; i++)
-        if (exec->needed[i] && graph->nodes[i].op != HS_OP_WEIGHT)
+        if (exec->needed[i] && graph->nodes[i].op != HS_OP_WEIGHT && !exec->is_linked[i])
             exec->data[i] = exec->arena + lives[i].offset / (int64_t)sizeof(double);
 cleanup:
     free(lives);
@@ -159,12 +207,15 @@ static hs_status hs_ref_plan(const hs_graph *graph, const hs_plan_options *optio
     exec->double_precision = options->double_precision;
     exec->needed = hs_calloc(count, sizeof *exec->needed);
     exec->is_output = hs_calloc(count, sizeof *exec->is_output);
+    exec->is_kept = hs_calloc(count, sizeof *exec->is_kept);
+    exec->is_linked = hs_calloc(count, sizeof *exec->is_linked);
     exec->data = hs_calloc(count, sizeof *exec->data);
-    if (!exec->needed || !exec->is_output || !exec->data) {
+    if (!exec->needed || !exec->is_output || !exec->is_kept || !exec->is_linked || !exec->data) {
         status = hs_fail_memory(err, count * sizeof *exec->data);
         goto cleanup;
     }
     HS_CHECK(hs_ref_mark(exec, options, err));
+    HS_CHECK(hs_ref_link(exec, options, err));
     HS_CHECK(hs_ref_plan_arena(exec, err));
     HS_CHECK(hs_ref_convert_weights(exec, err));
     HS_CHECK(hs_ref_plan_scratch(exec, err));
@@ -191,6 +242,9 @@ static hs_status hs_ref_check_bindings(const hs_exec *exec, const hs_binding *in
         if (value < 0 || value >= exec->count || graph->nodes[value].op != HS_OP_INPUT)
             return hs_fail(err, HS_ERROR_ARGUMENT, "value %d is bound as an input but is none",
                            (int)value);
+        if (exec->is_linked[value])
+            return hs_fail(err, HS_ERROR_ARGUMENT, "input %s is linked and bound",
+                           hs_ref_name(graph, value));
         if (!inputs[i].f32 == !inputs[i].f64)
             return hs_fail(err, HS_ERROR_ARGUMENT, "input %s: expected data of one type",
                            hs_ref_name(graph, value));
@@ -205,7 +259,8 @@ static hs_status hs_ref_check_bindings(const hs_exec *exec, const hs_binding *in
                            hs_ref_name(graph, value));
     }
     for (int i = 0; i < exec->count; i++)
-        if (graph->nodes[i].op == HS_OP_INPUT && !hs_ref_find(i, inputs, input_count))
+        if (graph->nodes[i].op == HS_OP_INPUT && exec->needed[i] && !exec->is_linked[i] &&
+            !hs_ref_find(i, inputs, input_count))
             return hs_fail(err, HS_ERROR_ARGUMENT, "input %s is not bound", hs_ref_name(graph, i));
     return HS_OK;
 }
@@ -237,7 +292,7 @@ static hs_status hs_ref_execute(hs_exec *exec, const hs_binding *inputs, int inp
                                 const hs_binding *outputs, int output_count, hs_error *err) {
     HS_TRY(hs_ref_check_bindings(exec, inputs, input_count, outputs, output_count, err));
     for (int i = 0; i < exec->count; i++)
-        if (exec->needed[i] && exec->graph->nodes[i].op != HS_OP_WEIGHT)
+        if (exec->needed[i] && exec->graph->nodes[i].op != HS_OP_WEIGHT && !exec->is_linked[i])
             hs_ref_run_node(exec, i, inputs, input_count);
     for (int i = 0; i < output_count; i++) {
         const double *data = exec->data[outputs[i].value];

@@ -63,7 +63,7 @@ static hs_status hs_activation_jvp(hs_graph *graph, hs_value value, const hs_val
                                    hs_value *out, hs_error *err) {
     hs_node node = graph->nodes[value];
     hs_value slope;
-    HS_TRY(hs_emit1(graph, HS_OP_ACTIVATION_SLOPE, node.input[0], &node.attr, &slope, err));
+    HS_TRY(hs_emit_shared(graph, HS_OP_ACTIVATION_SLOPE, node.input, 1, &node.attr, &slope, err));
     return hs_emit2(graph, HS_OP_MUL, slope, v[0], NULL, out, err);
 }
 

@@ -259,8 +259,7 @@ static hs_status hs_attention_jvp(hs_graph *graph, hs_value value, const hs_valu
                                   hs_error *err) {
     hs_node node = graph->nodes[value];
     hs_value *primal = node.input;
-    HS_TRY(
-        hs_emit2(graph, HS_OP_ATTENTION_PROBS, primal[0], primal[1], &node.attr, &primal[3], err));
+    HS_TRY(hs_emit_shared(graph, HS_OP_ATTENTION_PROBS, primal, 2, &node.attr, &primal[3], err));
     return hs_attention_emit_tangent(graph, primal, &node.attr, v, out, err);
 }
 
@@ -269,8 +268,7 @@ static hs_status hs_attention_vjp(hs_graph *graph, hs_value value, hs_value u, u
     hs_node node = graph->nodes[value];
     hs_value *primal = node.input;
     hs_vjp_clear(out, 3);
-    HS_TRY(
-        hs_emit2(graph, HS_OP_ATTENTION_PROBS, primal[0], primal[1], &node.attr, &primal[3], err));
+    HS_TRY(hs_emit_shared(graph, HS_OP_ATTENTION_PROBS, primal, 2, &node.attr, &primal[3], err));
     return hs_attention_emit_cotangents(graph, primal, node.attr, u, wanted, out, err);
 }
 

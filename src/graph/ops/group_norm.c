@@ -6,7 +6,8 @@
  * With xhat = (x - mean) rstd and <.> the mean over a group, the derivative is
  *   tangent    dy = gamma rstd (v - <v> - xhat <v xhat>)
  *   cotangent  dx = rstd (g - <g> - xhat <g xhat>),  g = gamma u
- * group_norm_stats computes mean and rstd once for both.
+ * group_norm_stats computes mean and rstd once for both; group_norm too uses
+ * them where they are its fourth input.
  */
 #include <math.h>
 
@@ -29,6 +30,9 @@ static hs_status hs_group_norm_shape(const hs_graph *graph, hs_node *node, hs_er
     HS_TRY(hs_group_norm_check_groups(node, x, err));
     HS_TRY(hs_rule_expect(graph, node, 1, "gamma", (hs_shape){1, {x->dim[1]}}, err));
     HS_TRY(hs_rule_expect(graph, node, 2, "beta", (hs_shape){1, {x->dim[1]}}, err));
+    if (node->input_count == 4)
+        HS_TRY(hs_rule_expect(graph, node, 3, "stats",
+                              (hs_shape){3, {x->dim[0], node->attr.group_norm.groups, 2}}, err));
     node->shape = *x;
     return HS_OK;
 }
@@ -75,7 +79,10 @@ static void hs_group_norm_reference(const hs_graph *graph, const hs_node *node,
     for (int64_t g = 0; g < n * groups; g++) {
         const double *x = in[0] + g * size;
         double mean, rstd;
-        hs_group_norm_moments(x, size, node->attr.group_norm.eps, &mean, &rstd);
+        if (node->input_count == 4)
+            mean = in[3][2 * g], rstd = in[3][2 * g + 1];
+        else
+            hs_group_norm_moments(x, size, node->attr.group_norm.eps, &mean, &rstd);
         for (int64_t i = 0; i < size; i++) {
             int64_t c = g % groups * (channels / groups) + i / plane;
             out[g * size + i] = (x[i] - mean) * rstd * in[1][c] + in[2][c];
@@ -137,8 +144,10 @@ static void hs_group_norm_cotangent_reference(const hs_graph *graph, const hs_no
 static hs_status hs_group_norm_emit(hs_graph *graph, hs_op op, hs_value value, hs_value v,
                                     hs_value *out, hs_error *err) {
     hs_node node = graph->nodes[value];
-    hs_value stats;
-    HS_TRY(hs_emit1(graph, HS_OP_GROUP_NORM_STATS, node.input[0], &node.attr, &stats, err));
+    hs_value stats = node.input[3];
+    if (node.input_count == 3)
+        HS_TRY(
+            hs_emit_shared(graph, HS_OP_GROUP_NORM_STATS, node.input, 1, &node.attr, &stats, err));
     const hs_value inputs[] = {node.input[0], stats, node.input[1], v};
     return hs_graph_add(graph, op, inputs, 4, &node.attr, NULL, out, err);
 }
@@ -172,7 +181,7 @@ static hs_status hs_group_norm_derivative_vjp(hs_graph *graph, hs_value value, h
 const hs_op_info hs_op_group_norm = {
     .name = "group_norm",
     .min_inputs = 3,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .shape = hs_group_norm_shape,
     .reference = hs_group_norm_reference,
     .differentiable = 1,

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const hs_shape *hs_rule_input(const hs_graph *graph, const hs_node *node, int i) {
     return &graph->nodes[node->input[i]].shape;
@@ -83,6 +84,22 @@ hs_status hs_emit2(hs_graph *graph, hs_op op, hs_value a, hs_value b, const hs_a
                    hs_value *out, hs_error *err) {
     const hs_value inputs[] = {a, b};
     return hs_graph_add(graph, op, inputs, 2, attr, NULL, out, err);
+}
+
+hs_status hs_emit_shared(hs_graph *graph, hs_op op, const hs_value *inputs, int input_count,
+                         const hs_attr *attr, hs_value *out, hs_error *err) {
+    for (hs_value i = inputs[0] + 1; i < graph->count; i++) {
+        const hs_node *node = &graph->nodes[i];
+        /* Attributes are compared as bytes: those of one primal node are copies
+         * of each other, and two that only look different cost a node at most. */
+        if (node->op == op && node->input_count == input_count &&
+            memcmp(node->input, inputs, (size_t)input_count * sizeof *inputs) == 0 &&
+            memcmp(&node->attr, attr, sizeof *attr) == 0) {
+            *out = i;
+            return HS_OK;
+        }
+    }
+    return hs_graph_add(graph, op, inputs, input_count, attr, NULL, out, err);
 }
 
 hs_status hs_emit_scaled(hs_graph *graph, hs_value a, double factor, hs_value *out, hs_error *err) {

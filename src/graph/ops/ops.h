@@ -57,6 +57,14 @@ hs_status hs_emit1(hs_graph *graph, hs_op op, hs_value a, const hs_attr *attr, h
 hs_status hs_emit2(hs_graph *graph, hs_op op, hs_value a, hs_value b, const hs_attr *attr,
                    hs_value *out, hs_error *err);
 
+/*
+ * The node `op` of these inputs and attributes: the one that is there, or a new
+ * one. For what derivatives need of the primal point, so that the tangent and
+ * the cotangent map of one graph share it.
+ */
+hs_status hs_emit_shared(hs_graph *graph, hs_op op, const hs_value *inputs, int input_count,
+                         const hs_attr *attr, hs_value *out, hs_error *err);
+
 /* factor * a */
 hs_status hs_emit_scaled(hs_graph *graph, hs_value a, double factor, hs_value *out, hs_error *err);
 
