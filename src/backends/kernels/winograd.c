@@ -104,13 +104,15 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
 typedef struct hs_winograd_block {
     const hs_winograd_plan *plan;
     const hs_winograd_item *item;
-    int first, count, groups; /* tiles, in rows of the image */
+    int first, count; /* tiles, in rows of the image */
+    int groups, rows; /* groups have `rows` tiles, the first ones one more */
     float *v, *m;
     const float *zeros; /* [padded_c] */
 } hs_winograd_block;
 
 HS_INLINE int hs_winograd_group(const hs_winograd_block *b, int group) {
-    return (int)((int64_t)group * b->count / b->groups);
+    int rows = b->rows, more = b->count - rows * b->groups;
+    return group * rows + (group < more ? group : more);
 }
 
 /* The pixels under a tile, of one part; outside the image: zeros. */
@@ -122,12 +124,12 @@ static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
     int64_t channels = spec->part_c[part];
     int shift = spec->upsample ? 1 : 0, width = spec->w >> shift;
     int top = tile / plan->tiles_x * spec->tile - 1, left = tile % plan->tiles_x * spec->tile - 1;
-    for (int y = top; y < top + plan->alpha; y++)
-        for (int x = left; x < left + plan->alpha; x++) {
-            bool inside = y >= 0 && y < spec->h && x >= 0 && x < spec->w;
-            *pixel++ =
-                inside ? src + ((int64_t)(y >> shift) * width + (x >> shift)) * channels : b->zeros;
-        }
+    for (int y = top; y < top + plan->alpha; y++) {
+        bool in_row = y >= 0 && y < spec->h;
+        const float *row = src + (int64_t)(in_row ? y >> shift : 0) * width * channels;
+        for (int x = left; x < left + plan->alpha; x++)
+            *pixel++ = in_row && x >= 0 && x < spec->w ? row + (x >> shift) * channels : b->zeros;
+    }
 }
 
 static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
@@ -201,6 +203,7 @@ static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan
                               const hs_winograd_item *item, int begin, int end, float *scratch) {
     *b = (hs_winograd_block){.plan = plan, .item = item, .first = begin, .count = end - begin};
     b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
+    b->rows = b->count / b->groups;
     memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
     b->zeros = scratch;
     b->m = scratch + plan->padded_c;

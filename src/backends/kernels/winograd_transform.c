@@ -96,9 +96,10 @@ void HS_KERNEL(hs_winograd_input)(int tile, const float *const *pixel, int chann
         hs_winograd_input_tile(2, pixel, channels, v, v_stride, chunk_stride);
 }
 
-/* LANES channels from k on of one tile; whole: all of them and all pixels exist. */
+/* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,
+ * constant, where all pixels exist, and so is `count` where all channels do. */
 HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile *o, int k,
-                                        int count) {
+                                        int count, int rows, int columns) {
     const int alpha = tile + 2;
     const float *m = o->m + k;
     hs_wino_vec t[4][6];
@@ -117,14 +118,18 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
     hs_wino_vec bias = {0};
     if (o->bias)
         bias = part ? hs_wino_load_some(o->bias + k, count) : hs_wino_load(o->bias + k);
-    for (int i = 0; i < o->rows; i++) {
+#pragma GCC unroll 4
+    for (int i = 0; i < tile; i++) {
+        if (i >= rows)
+            break;
         hs_wino_vec y[4];
         hs_winograd_at(tile, t[i], y);
 #pragma GCC unroll 4
         for (int x = 0; x < tile; x++) {
-            if (x >= o->columns)
+            if (x >= columns)
                 break;
             int64_t at = i * o->row + x * o->pixel + k;
+            __builtin_prefetch(o->dst + at + tile * o->pixel, 1, 3); /* the next tile's */
             hs_wino_vec value = y[x] + bias;
             if (o->residual)
                 value += part ? hs_wino_load_some(o->residual + at, count)
@@ -139,10 +144,13 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
 
 HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_tile *o) {
     int k = 0;
-    for (; k + HS_WINO_LANES <= o->count; k += HS_WINO_LANES)
-        hs_winograd_output_lanes(tile, o, k, HS_WINO_LANES);
-    if (k < o->count)
-        hs_winograd_output_lanes(tile, o, k, o->count - k);
+    if (o->rows == tile && o->columns == tile)
+        for (; k + HS_WINO_LANES <= o->count; k += HS_WINO_LANES)
+            hs_winograd_output_lanes(tile, o, k, HS_WINO_LANES, tile, tile);
+    for (; k < o->count; k += HS_WINO_LANES)
+        hs_winograd_output_lanes(tile, o, k,
+                                 o->count - k < HS_WINO_LANES ? o->count - k : HS_WINO_LANES,
+                                 o->rows, o->columns);
 }
 
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *o) {
