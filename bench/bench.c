@@ -3,6 +3,7 @@
  *
  *   hs_bench peak THREADS
  *   hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] [--reference]
+ *   hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] [--job]
  *   hs_bench random-model FOLDER SIZE
  *   hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N]
  *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
@@ -20,6 +21,14 @@ double bench_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+void bench_fill(float *x, size_t count) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+}
+
 int bench_compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -29,6 +38,8 @@ static int usage(void) {
     fputs("usage: hs_bench peak THREADS\n"
           "       hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] "
           "[--reference]\n"
+          "       hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] "
+          "[--job]\n"
           "       hs_bench random-model FOLDER SIZE\n"
           "       hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N] [--block N] "
           "[--panels N] [--rows N] [--splits N] [--sharing 1|-1]\n",
@@ -51,6 +62,22 @@ static int run_pass(int argc, char **argv) {
     if (options.n < 1 || options.repeats < 1)
         return usage();
     return bench_pass(&options);
+}
+
+static int run_jacobian(int argc, char **argv) {
+    bench_jacobian_options options = {argv[0], atoi(argv[1]), atoi(argv[3]), atof(argv[2])};
+    for (int i = 4; i < argc; i++) {
+        if (!strcmp(argv[i], "--job"))
+            options.job_only = true;
+        else if (!strcmp(argv[i], "--method") && i + 1 < argc)
+            options.method = !strcmp(argv[i + 1], "subspace")  ? 1
+                             : !strcmp(argv[i + 1], "batched") ? 2
+                                                               : 0,
+            i++;
+        else
+            return usage();
+    }
+    return bench_jacobian(&options);
 }
 
 static int run_conv(int argc, char **argv) {
@@ -83,6 +110,8 @@ int main(int argc, char **argv) {
         return bench_peak(atoi(argv[2]), 7), 0;
     if (argc >= 6 && !strcmp(argv[1], "pass"))
         return run_pass(argc - 2, argv + 2);
+    if (argc >= 6 && !strcmp(argv[1], "jacobian"))
+        return run_jacobian(argc - 2, argv + 2);
     if (argc >= 6 && !strcmp(argv[1], "conv"))
         return run_conv(argc - 2, argv + 2);
     if (argc == 4 && !strcmp(argv[1], "random-model"))
