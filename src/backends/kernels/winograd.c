@@ -154,6 +154,11 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     }
 }
 
+/* A sum over many channels is a sum of sums over so many chunks each: less
+ * rounding, and these weights stay in the first-level cache from one group of
+ * tiles to the next. */
+#define HS_WINO_CHAIN 16
+
 /* M of one panel: group by group, so that a panel's weights at one position stay
  * in the caches nearby. */
 static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
@@ -165,14 +170,18 @@ static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m
             int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
             const float *u = b->item->weights[part] + panel * plan->panel_floats[part] +
                              (int64_t)e * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
-            for (int group = 0; group < b->groups; group++) {
-                int begin = hs_winograd_group(b, group);
-                int rows = hs_winograd_group(b, group + 1) - begin;
-                HS_KERNEL(hs_winograd_product)
-                (rows, chunks,
-                 v + (int64_t)begin * plan->padded_c +
-                     (int64_t)plan->part_chunk[part] * rows * HS_WINO_CHUNK,
-                 u, m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part > 0);
+            for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
+                int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
+                for (int group = 0; group < b->groups; group++) {
+                    int begin = hs_winograd_group(b, group);
+                    int rows = hs_winograd_group(b, group + 1) - begin;
+                    HS_KERNEL(hs_winograd_product)
+                    (rows, count,
+                     v + (int64_t)begin * plan->padded_c +
+                         (int64_t)(plan->part_chunk[part] + c) * rows * HS_WINO_CHUNK,
+                     u + (int64_t)c * HS_WINO_CHUNK * HS_WINO_PANEL,
+                     m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0);
+                }
             }
         }
     }
