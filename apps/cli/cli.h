@@ -164,6 +164,20 @@ typedef enum cli_output_kind {
 /* What -o asks for, by its ending; a usage error for anything else, and where
  * neither -o nor --tensors is given. */
 cli_output_kind cli_image_output(const cli_options *options);
+/* Does the name end as a picture's does? */
+bool cli_is_picture(const char *path);
+/* A file of the command line. */
+typedef struct cli_path {
+    const char *option; /* as the user wrote it: "-o" */
+    const char *path;   /* NULL: not given */
+    bool written;
+} cli_path;
+/* A usage error where one that is written is also another one of them: the one
+ * written later would destroy the other. */
+void cli_check_distinct(const cli_path *paths, int count);
+/* For commands that make images: all files distinct, all outputs writable. */
+hs_status cli_check_outputs(const cli_options *options, const char *recipe, cli_output_kind kind,
+                            hs_error *err);
 /* Fail before the work where the result could not be written after it. */
 hs_status cli_check_writable(const char *path, cli_output_kind kind, hs_error *err);
 /* mkdir; a folder that exists is fine. */
