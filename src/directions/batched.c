@@ -44,7 +44,7 @@ static hs_status hs_batched_one(hs_batched *batched, int first, int want, bool a
         HS_TRY(hs_subspace_step(sub, err));
         double worst = hs_subspace_worst(sub, want);
         *spent = !hs_svd_can_afford(solve, 2 * (int64_t)want);
-        good = *spent || worst <= solve->aim * solve->o.tol;
+        good = hs_subspace_ready(sub, want) || *spent;
         HS_TRY(hs_svd_report(solve, worst, err));
         if (!good)
             HS_TRY(hs_subspace_advance(sub, err));

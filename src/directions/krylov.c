@@ -55,6 +55,8 @@ typedef struct hs_krylov {
     double *absolute;     /* [room] residuals, not yet divided by s */
     int count;            /* Ritz values there are */
     double scale;         /* sigma_1, as known so far */
+    double before;        /* the last estimate of the largest residual; 0: none */
+    bool bet;             /* an offer ahead of the estimates was made */
     bool tried;           /* a random block, before rank < k is believed */
 } hs_krylov;
 
@@ -198,12 +200,45 @@ static bool hs_krylov_judge(const hs_krylov *kr, int *rank, double *worst) {
     return good;
 }
 
-/* Offer the first `count` Ritz vectors. */
+/*
+ * Offer the first `count` Ritz vectors of all there is: of the columns that
+ * came last too, and, where there is room, with F in V, whose rows of B are E^T.
+ */
 static hs_status hs_krylov_offer(hs_krylov *kr, int count, bool last, bool *ended, hs_error *err) {
     hs_svd_solve *solve = kr->solve;
-    hs_rows_combine(kr->v.d, kr->v.count, kr->v.x, count, kr->y, kr->v.count, &solve->work,
-                    solve->result.v);
-    return hs_svd_offer(solve, count, last, ended, err);
+    int p = kr->v.count, q = kr->q.count, more = kr->waiting;
+    if (p + more > kr->room)
+        more = 0;
+    for (int f = 0; f < more; f++) {
+        double *row = kr->coupling + (size_t)(p + f) * (size_t)kr->stride;
+        memset(row, 0, (size_t)kr->stride * sizeof *row);
+        for (int i = 0; i < kr->fresh_q; i++)
+            row[q - kr->fresh_q + i] =
+                kr->backward[(size_t)i * (size_t)kr->stride + (size_t)(p + f)];
+    }
+    hs_rows_append(&kr->v, more, kr->block);
+    hs_status status = hs_krylov_ritz(kr, q, err);
+    if (status == HS_OK)
+        hs_rows_combine(kr->v.d, p + more, kr->v.x, count, kr->y, p + more, &solve->work,
+                        solve->result.v);
+    kr->v.count = p; /* F stays in `block`, to be appended when its turn comes */
+    return status == HS_OK ? hs_svd_offer(solve, count, last, ended, err) : status;
+}
+
+/*
+ * Estimates tell of a basis one block smaller than what is offered, and the final
+ * check multiplies by A once more: it is nearly two half steps ahead of them. So where
+ * they fall fast, it is likely to be good before they are: tried once, as it
+ * costs 2 k.
+ */
+static bool hs_krylov_bet(hs_krylov *kr, int rank, double worst) {
+    double before = kr->before;
+    kr->before = worst;
+    if (kr->bet || rank < kr->k || before == 0 ||
+        !hs_svd_can_afford(kr->solve, 2 * (kr->k + kr->b)))
+        return false;
+    double fall = worst / before;
+    return kr->bet = fall < 1 && worst * fall * sqrt(fall) < 0.5 * kr->solve->o.tol;
 }
 
 /* Look at the Ritz triplets, and end the run if they are good or `last`. With
@@ -218,8 +253,12 @@ static hs_status hs_krylov_look(hs_krylov *kr, bool last, bool *ended, bool *aga
         kr->tried = *again = true;
         return HS_OK;
     }
-    if (good || last)
-        return hs_krylov_offer(kr, rank, last, ended, err);
+    double aim = kr->solve->aim;
+    bool bet = hs_krylov_bet(kr, rank, worst) && !good && !last;
+    if (good || last || bet)
+        HS_TRY(hs_krylov_offer(kr, rank, last, ended, err));
+    if (bet) /* a lost bet says nothing about the estimates */
+        kr->solve->aim = aim;
     return HS_OK;
 }
 

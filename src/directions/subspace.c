@@ -120,6 +120,18 @@ double hs_subspace_worst(const hs_subspace *sub, int want) {
     return worst;
 }
 
+bool hs_subspace_ready(hs_subspace *sub, int want) {
+    const hs_svd_options *o = &sub->solve->o;
+    int count = want < sub->v.count ? want : sub->v.count;
+    double worst = hs_subspace_worst(sub, want);
+    if (count > 0 && worst <= o->noise * sub->scale / sub->s[count - 1])
+        sub->low++;
+    bool ready = worst <= sub->solve->aim * o->tol || sub->low > 10;
+    if (ready)
+        sub->low = 0;
+    return ready;
+}
+
 hs_status hs_svd_subspace(hs_svd_solve *solve, hs_error *err) {
     hs_status status = HS_OK;
     hs_subspace sub = {0};
@@ -133,7 +145,7 @@ hs_status hs_svd_subspace(hs_svd_solve *solve, hs_error *err) {
         double worst = hs_subspace_worst(&sub, solve->o.k);
         bool last = !hs_svd_can_afford(solve, 2 * (int64_t)solve->b) || sub.v.count == 0;
         HS_CHECK(hs_svd_report(solve, worst, err));
-        if (last || worst <= solve->aim * solve->o.tol) {
+        if (hs_subspace_ready(&sub, solve->o.k) || last) {
             int count = sub.v.count < solve->o.k ? sub.v.count : solve->o.k;
             memcpy(solve->result.v, sub.v.x, (size_t)count * (size_t)sub.v.d * sizeof *sub.v.x);
             HS_CHECK(hs_svd_offer(solve, count, last, &ended, err));

@@ -12,6 +12,7 @@ typedef struct hs_subspace {
     double *s, *residual; /* [b] of the triplets of v */
     double *gram;         /* [b,b] */
     double scale;         /* the largest s so far */
+    int low;              /* steps with residuals that may be rounding */
 } hs_subspace;
 
 hs_status hs_subspace_create(hs_svd_solve *solve, hs_subspace *out, hs_error *err);
@@ -29,5 +30,9 @@ hs_status hs_subspace_step(hs_subspace *sub, hs_error *err);
 hs_status hs_subspace_advance(hs_subspace *sub, hs_error *err);
 /* The largest of the first `want` residuals. */
 double hs_subspace_worst(const hs_subspace *sub, int want);
+
+/* Whether the first `want` residuals are good enough to be checked: below the
+ * goal, or for ten steps as small as rounding in the products lets them be. */
+bool hs_subspace_ready(hs_subspace *sub, int want);
 
 #endif

@@ -211,14 +211,14 @@ hs_status hs_svd_report(hs_svd_solve *solve, double worst, hs_error *err) {
 
 /* --------------------------------------------------------- final check -- */
 
-static double hs_svd_norm(int64_t d, const float *x) {
+double hs_svd_norm(int64_t d, const float *x) {
     double sum = 0;
     for (int64_t i = 0; i < d; i++)
         sum += (double)x[i] * (double)x[i];
     return sqrt(sum);
 }
 
-static double hs_svd_distance(int64_t d, const float *x, double scale, const float *y) {
+double hs_svd_distance(int64_t d, const float *x, double scale, const float *y) {
     double sum = 0;
     for (int64_t i = 0; i < d; i++) {
         double difference = (double)x[i] - scale * (double)y[i];
@@ -328,10 +328,8 @@ hs_status hs_svd_offer(hs_svd_solve *solve, int count, bool last, bool *accepted
 
 /* ----------------------------------------------------------------- run -- */
 
-static hs_status hs_svd_open(hs_svd_solve *solve, hs_error *err) {
-    hs_svd *svd = &solve->result;
-    int64_t m = solve->op->rows, n = solve->op->columns;
-    size_t k = (size_t)solve->o.k, longest = (size_t)(m > n ? m : n);
+hs_status hs_svd_alloc(hs_svd *svd, int count, int64_t m, int64_t n, hs_error *err) {
+    size_t k = (size_t)count;
     svd->m = m;
     svd->n = n;
     svd->sigma = hs_calloc(k, sizeof(double));
@@ -339,16 +337,25 @@ static hs_status hs_svd_open(hs_svd_solve *solve, hs_error *err) {
     svd->converged = hs_calloc(k, sizeof(bool));
     svd->v = hs_alloc_aligned(k, (size_t)n * sizeof(float));
     svd->u = hs_alloc_aligned(k, (size_t)m * sizeof(float));
+    if (!svd->sigma || !svd->residual || !svd->converged || !svd->v || !svd->u)
+        return hs_fail_memory(err, k * (size_t)(n + m) * sizeof(float));
+    return HS_OK;
+}
+
+static hs_status hs_svd_open(hs_svd_solve *solve, hs_error *err) {
+    int64_t m = solve->op->rows, n = solve->op->columns;
+    size_t longest = (size_t)(m > n ? m : n);
+    HS_TRY(hs_svd_alloc(&solve->result, solve->o.k, m, n, err));
     solve->product = hs_alloc_aligned((size_t)solve->b, longest * sizeof(float));
-    if (!svd->sigma || !svd->residual || !svd->converged || !svd->v || !svd->u || !solve->product)
-        return hs_fail_memory(err, (k * 2 + (size_t)solve->b) * longest * sizeof(float));
+    if (!solve->product)
+        return hs_fail_memory(err, (size_t)solve->b * longest * sizeof(float));
     int rows = solve->basis > solve->b ? solve->basis : solve->b;
     rows = rows > solve->o.k ? rows : solve->o.k;
     hs_generator_seed(&solve->generator, solve->o.seed);
     return hs_rows_work_create(rows, &solve->work, err);
 }
 
-static void hs_svd_fix_signs(hs_svd *svd) {
+void hs_svd_fix_signs(hs_svd *svd) {
     for (int j = 0; j < svd->k; j++) {
         float *v = svd->v + j * svd->n, *u = svd->u + j * svd->m;
         if (hs_align_sign(svd->n, v) > 0)

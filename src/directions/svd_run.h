@@ -49,4 +49,12 @@ hs_status hs_svd_report(hs_svd_solve *solve, double worst, hs_error *err);
  */
 hs_status hs_svd_offer(hs_svd_solve *solve, int count, bool last, bool *accepted, hs_error *err);
 
+/* The arrays of a result for k triplets. */
+hs_status hs_svd_alloc(hs_svd *svd, int k, int64_t m, int64_t n, hs_error *err);
+/* The sign rule of svd.h. */
+void hs_svd_fix_signs(hs_svd *svd);
+
+double hs_svd_norm(int64_t d, const float *x);                                   /* |x| */
+double hs_svd_distance(int64_t d, const float *x, double scale, const float *y); /* |x - scale y| */
+
 #endif

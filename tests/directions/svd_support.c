@@ -2,6 +2,7 @@
 #include "directions/svd_support.h"
 
 #include <lapacke.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +10,18 @@
 
 #include "base/error.h"
 
+int64_t hs_test_heap(void) {
+    struct mallinfo2 info = mallinfo2();
+    return (int64_t)(info.uordblks + info.hblkhd);
+}
+
 static hs_status apply(void *ctx, bool transpose, int k, const float *x, float *y, hs_error *err) {
     hs_test_operator *a = ctx;
     int m = a->m, n = a->n;
     assert_true(k >= 1 && k <= a->op.block);
     a->calls++;
+    int64_t heap = hs_test_heap();
+    a->heap = heap > a->heap ? heap : a->heap;
     a->largest = k > a->largest ? k : a->largest;
     for (int v = 0; v < k; v++, a->products++) {
         if (a->products == a->fail_at)

@@ -14,6 +14,7 @@ typedef struct hs_test_operator {
     double *u, *s, *vt; /* LAPACK's: [m,c], [c], [c,n], c = min(m,n) */
     int64_t products, calls;
     int largest;     /* most vectors in one call */
+    int64_t heap;    /* most bytes on the heap when a call came in (0 under sanitizers) */
     int64_t nan_at;  /* products before one holds NaN; -1: never */
     int64_t fail_at; /* the same before one fails */
 } hs_test_operator;
@@ -22,6 +23,9 @@ typedef struct hs_test_operator {
 void hs_test_operator_make(uint64_t seed, int m, int n, int r, const double *s, int block,
                            hs_test_operator *out);
 void hs_test_operator_free(hs_test_operator *a);
+
+/* Bytes on the heap now. */
+int64_t hs_test_heap(void);
 
 typedef struct hs_test_quality {
     double residual;   /* largest, from products in double */

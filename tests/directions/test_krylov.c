@@ -67,8 +67,7 @@ static void make(const spectrum *of, hs_test_operator *a) {
     hs_test_operator_make(5, of->m, of->n, of->r, s, of->block, a);
 }
 
-/* Observed at 1e-3: claims off by 3e-6, sigma within 1e-6 (residual squared over the
- * gap), and V, U orthonormal to 3e-7. */
+/* Observed: claimed residuals off by 2.4e-8, V and U orthonormal to 1.4e-7. */
 static void check_all(double tol) {
     hs_error err;
     for (size_t i = 0; i < sizeof spectra / sizeof *spectra; i++) {
@@ -87,7 +86,7 @@ static void check_all(double tol) {
         for (int j = 0; j < svd.k; j++)
             assert_true(svd.converged[j] && svd.residual[j] <= tol);
         assert_true(q.residual <= tol * 1.01);
-        assert_true(q.claim < 5e-6);
+        assert_true(q.claim < 2e-7);
         assert_true(q.sigma < tol);
         assert_true(q.orthogonal < 1e-6);
         if (of->gap > 0)
@@ -113,7 +112,7 @@ static void test_typical_cost(void **state) {
     hs_svd_options options = hs_svd_options_default();
     options.k = 3;
     assert_ok(hs_svd_run(&a.op, &options, NULL, &svd, &err));
-    assert_true(svd.calls <= 10); /* observed: see the test above */
+    assert_true(svd.calls <= 8); /* observed: 7, two of them the final check's */
     hs_svd_free(&svd);
     hs_test_operator_free(&a);
 }
