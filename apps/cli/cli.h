@@ -28,6 +28,7 @@ int cli_eps(int argc, char **argv);
 int cli_sample(int argc, char **argv);
 int cli_edit(int argc, char **argv);
 int cli_pca(int argc, char **argv);
+int cli_jacobian(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 
 /* ------------------------------------------------------------ messages -- */
@@ -97,7 +98,7 @@ void cli_options_free(cli_options *options);
 typedef struct cli_progress {
     bool quiet, terminal;
     bool drawn; /* an unfinished bar stands on the terminal */
-    char phase[64];
+    char phase[96];
     double begun, first_done; /* of this phase: clock, units at its first call */
     double shown;             /* clock of the last line or bar */
 } cli_progress;

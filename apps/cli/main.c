@@ -8,14 +8,15 @@ static const cli_command commands[] = {
     {"info", "What a model is, and what one image costs", cli_info},
     {"sample", "Make images from seeds", cli_sample},
     {"pca", "Find directions: principal components of h-space", cli_pca},
+    {"jacobian", "Find directions of one sample, of a region if wanted", cli_jacobian},
     {"edit", "Make images with directions applied", cli_edit},
     {"eps", "One U-Net pass on given tensors", cli_eps},
     {"demo", "Find and show directions of the embedded model", cli_demo},
 };
 
 /* Names that are reserved for what later versions bring. */
-static const char *const later[] = {"jacobian",    "invert",   "annotate", "attribute",
-                                    "disentangle", "evaluate", "pull",     "serve"};
+static const char *const later[] = {"invert",   "annotate", "attribute", "disentangle",
+                                    "evaluate", "pull",     "serve"};
 
 static void cli_print_help(FILE *stream) {
     fputs("Usage: hspace COMMAND [OPTION...]\n"

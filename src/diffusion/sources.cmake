@@ -1,7 +1,7 @@
 # Sources of this room, by name.
 set(SOURCES
   denoiser.c
-  jacobian.c
+  jacobian.c products.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c
