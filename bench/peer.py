@@ -6,6 +6,7 @@ MODE is contiguous, channels_last, compile (channels_last compiled) or
 compile_contiguous. Prints key=value pairs like hs_bench and writes eps, raw
 float32, to OUTPUT. The allocator is the caller's choice (LD_PRELOAD).
 """
+import os
 import resource
 import sys
 import time
@@ -30,7 +31,9 @@ def main():
     model, n, repeats, threads, mode, output = sys.argv[1:]
     n, repeats = int(n), int(repeats)
     torch.set_num_threads(int(threads) or torch.get_num_threads())
-    net = UNet2DModel.from_pretrained(model, torch_dtype=torch.float32, local_files_only=True)
+    part = "unet" if os.path.isdir(os.path.join(model, "unet")) else None
+    net = UNet2DModel.from_pretrained(model, subfolder=part, torch_dtype=torch.float32,
+                                      local_files_only=True)
     net = net.eval().requires_grad_(False)
     size = net.config.sample_size
     h, w = (size, size) if isinstance(size, int) else size

@@ -27,18 +27,24 @@ WHERE = ("before", "middle", "after")
 
 
 class Sinusoids(torch.nn.Module):
-    """diffusers' Timesteps, which computes in float32, in float64."""
+    """diffusers' embeddings of t: angles in float32, as it has them, but no later
+    rounding."""
 
-    def __init__(self, channels, flip_sin_to_cos, freq_shift):
+    def __init__(self, config, fourier):
         super().__init__()
-        half = channels // 2
-        i = torch.arange(half, dtype=torch.float64)
-        self.frequency = torch.exp(-math.log(10000) * i / (half - freq_shift))
-        self.flip = flip_sin_to_cos
+        self.fourier = fourier.weight.detach().clone() if fourier is not None else None
+        self.flip = config["flip_sin_to_cos"]
+        half = config["block_out_channels"][0] // 2
+        exponent = -math.log(10000) * torch.arange(half, dtype=torch.float32)
+        self.frequency = torch.exp(exponent / (half - config["freq_shift"]))
 
     def forward(self, t):
-        angle = t.double()[:, None] * self.frequency
-        parts = [torch.cos(angle), torch.sin(angle)]
+        t = t.float()[:, None]
+        if self.fourier is not None:
+            angle = torch.log(t) * self.fourier * 2 * math.pi
+        else:
+            angle = t * self.frequency
+        parts = [torch.cos(angle.double()), torch.sin(angle.double())]
         return torch.cat(parts if self.flip else parts[::-1], -1)
 
 
@@ -48,13 +54,13 @@ def diffusers_model(name, seed):
     torch.manual_seed(seed)
     model = UNet2DModel(**config).eval()
     models.randomise(model, dtype)
+    fourier = config.get("time_embedding_type") == "fourier"
+    model.time_proj = Sinusoids(config, model.time_proj if fourier else None)
     model = model.double().requires_grad_(False)
     for module in model.modules():
         if isinstance(module, Attention):
             module.set_processor(AttnProcessor())  # has forward-mode derivatives
-    if config.get("time_embedding_type") != "fourier":
-        model.time_proj = Sinusoids(config["block_out_channels"][0], config["flip_sin_to_cos"],
-                                    config["freq_shift"])
+            module.upcast_softmax = False  # to float32, that is
 
     def eps(x, t, where, delta):
         state = {"delta": delta}

@@ -13,7 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum hs_kernel_act { HS_ACT_NONE, HS_ACT_SILU, HS_ACT_MISH, HS_ACT_GELU } hs_kernel_act;
+#include "backends/kernels/winograd.h"
+
+typedef enum hs_kernel_act {
+    HS_ACT_NONE,
+    HS_ACT_SILU,
+    HS_ACT_MISH,
+    HS_ACT_GELU,
+    HS_ACT_RELU
+} hs_kernel_act;
 
 typedef struct hs_kernels {
     const char *isa; /* "avx512", "avx2", "generic" */
@@ -50,6 +58,12 @@ typedef struct hs_kernels {
 
     /* x[r] = softmax(scale * x[r]) for each row of [rows, columns], in place. */
     void (*softmax)(float *x, int rows, int columns, float scale);
+
+    /* Convolution 3x3 by Winograd's method: winograd.h. */
+    hs_winograd_make *winograd_make;
+    hs_winograd_weights *winograd_weights;
+    hs_winograd_load *winograd_load;
+    hs_winograd_run *winograd_run;
 } hs_kernels;
 
 /* The best table that this CPU runs. */

@@ -48,8 +48,11 @@ struct hs_exec {
     int step_count, step_capacity;
     hs_lifetime *buffers;
     int buffer_count, buffer_capacity;
-    float *arena;
-    int64_t arena_bytes;
+    float **arena;       /* of what lives within a pass: the cache's, shared */
+    int64_t arena_bytes; /* what this plan needs of it */
+    float *kept_arena;   /* of what others read after the pass */
+    int64_t kept_bytes;
+    bool *kept;            /* [buffer_count] in the kept arena */
     float **linked;        /* [buffer_count] data of another plan, or NULL: ours */
     hs_od_place *places;   /* [graph->count], for the links of others */
     int64_t scratch_bytes; /* of each rank */
@@ -127,6 +130,7 @@ hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value); /* maps */
 hs_status hs_od_plan_small(hs_od_planner *p, hs_value value);       /* vectors */
 hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_pool(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_import(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 
@@ -135,7 +139,8 @@ hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 static inline float *hs_od_data(const hs_exec *exec, int buffer) {
     if (exec->linked[buffer])
         return exec->linked[buffer];
-    return exec->arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
+    const float *arena = exec->kept[buffer] ? exec->kept_arena : *exec->arena;
+    return (float *)arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
 }
 
 static inline float *hs_od_item(const hs_exec *exec, hs_od_place place, int item) {
@@ -162,8 +167,19 @@ hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **ou
  * outputs, and it is flipped. */
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
                             bool adjoint, const dnnl_memory_desc_t *md, const float **out);
+/* Likewise, transformed for the Winograd convolution (kernels/winograd.h). */
+typedef struct hs_od_winograd_weight {
+    int tile, panels;
+    int64_t panel_floats;
+} hs_od_winograd_weight;
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
+                                bool adjoint, const hs_od_winograd_weight *winograd,
+                                const float **out);
 /* Convert all that was asked for, in parallel. */
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
+/* The arena that plans share; grown to at least `bytes`. What it held is lost. */
+hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err);
+float **hs_od_arena(hs_weight_cache *cache);
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache);
 hs_weight_cache *hs_od_weights_new(void);
 void hs_od_weights_free(hs_weight_cache *cache);
