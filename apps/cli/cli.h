@@ -78,6 +78,8 @@ typedef struct cli_options {
     cli_direction_spec *directions;
     int direction_count;
     int first, last; /* window; last < 0: all steps */
+    bool window;     /* --window was given */
+    bool sigma_profile, same_step;
 } cli_options;
 
 /* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
@@ -126,6 +128,7 @@ typedef struct cli_session {
     hs_latents *latents;    /* --latent, or NULL */
     hs_directions **fitted; /* [options->direction_count] or NULL */
     hs_edit *edits;         /* [options->direction_count], strength of column 0 */
+    double *profiles;       /* [options->direction_count, T] with --profile sigma, or NULL */
     double load_seconds;    /* from process start to first step ready */
     int64_t planned_bytes;  /* weights and activations, at the batch in use */
 } cli_session;

@@ -9,37 +9,75 @@
 
 /* -------------------------------------------------------------- images -- */
 
-/* The sample with direction index[r] at each of `columns` strengths, at all
- * steps: x [count, columns, C,H,W], malloc'ed. */
-static hs_status cli_traverse(cli_session *session, const cli_jacobian_options *options,
-                              const hs_directions *directions, const int *index, int count,
-                              const double *strengths, int columns, float **x, hs_error *err) {
-    size_t n = (size_t)count * (size_t)columns, edits = (size_t)count;
-    size_t floats = cli_float_count((int64_t)n, session->info.image, 3);
-    hs_latents *one = NULL;
-    hs_edit *edit = calloc(edits, sizeof *edit);
-    double *per_item = calloc(n * edits, sizeof *per_item);
-    int64_t *seeds = calloc(n, sizeof *seeds);
-    *x = floats ? calloc(floats, sizeof **x) : NULL;
-    hs_status status = edit && per_item && seeds && *x ? HS_OK : cli_fail_memory(err);
-    for (int r = 0; r < count && status == HS_OK; r++) {
-        edit[r] = (hs_edit){.directions = directions, .index = index[r], .last = -1};
+/* The items of a traversal: rows x columns, of which all at strength 0 are one. */
+typedef struct cli_items {
+    int count;
+    int *of; /* [rows * columns]: which item a cell is */
+    hs_edit *edits;
+    double *per_item; /* [count, rows] */
+    int64_t *seeds;
+} cli_items;
+
+static hs_status cli_items_make(const cli_jacobian_options *options,
+                                const hs_directions *directions, const int *index, int rows,
+                                const double *strengths, int columns, cli_items *out,
+                                hs_error *err) {
+    size_t n = (size_t)rows * (size_t)columns, edits = (size_t)rows;
+    *out = (cli_items){.count = 1};
+    out->of = calloc(n, sizeof *out->of);
+    out->edits = calloc(edits, sizeof *out->edits);
+    out->per_item = calloc((n + 1) * edits, sizeof *out->per_item);
+    out->seeds = calloc(n + 1, sizeof *out->seeds);
+    if (!out->of || !out->edits || !out->per_item || !out->seeds)
+        return cli_fail_memory(err);
+    for (size_t r = 0; r < edits; r++) {
+        out->edits[r] = (hs_edit){.directions = directions, .index = index[r], .last = -1};
         for (int s = 0; s < columns; s++) {
-            size_t item = (size_t)r * (size_t)columns + (size_t)s;
-            seeds[item] = options->seed;
-            per_item[item * edits + (size_t)r] = strengths[s];
+            if (strengths[s] == 0)
+                continue; /* item 0 */
+            out->of[r * (size_t)columns + (size_t)s] = out->count;
+            out->per_item[(size_t)out->count++ * edits + r] = strengths[s];
         }
     }
+    for (int i = 0; i < out->count; i++)
+        out->seeds[i] = options->seed;
+    return HS_OK;
+}
+
+static void cli_items_free(cli_items *items) {
+    free(items->of);
+    free(items->edits);
+    free(items->per_item);
+    free(items->seeds);
+}
+
+/* The sample with direction index[r] at each of `columns` strengths, at all
+ * steps: x [rows, columns, C,H,W], malloc'ed. */
+static hs_status cli_traverse(cli_session *session, const cli_jacobian_options *options,
+                              const hs_directions *directions, const int *index, int rows,
+                              const double *strengths, int columns, float **x, hs_error *err) {
+    size_t cells = (size_t)rows * (size_t)columns,
+           size = cli_float_count(1, session->info.image, 3);
+    size_t floats = cli_float_count((int64_t)cells, session->info.image, 3);
+    hs_latents *one = NULL;
+    cli_items items;
+    float *made = floats ? calloc(floats + size, sizeof *made) : NULL;
+    *x = floats ? calloc(floats, sizeof **x) : NULL;
+    hs_status status =
+        cli_items_make(options, directions, index, rows, strengths, columns, &items, err);
+    if (status == HS_OK && (!made || !*x))
+        status = cli_fail_memory(err);
     if (status == HS_OK && session->latents)
         status = hs_latents_item(session->latents, options->jacobian.item, &one, err);
     if (status == HS_OK)
-        status = hs_sample(session->sampler, (int)n, one ? NULL : seeds, one, edit, count, per_item,
-                           &session->monitor, *x, NULL, err);
+        status = hs_sample(session->sampler, items.count, one ? NULL : items.seeds, one,
+                           items.edits, rows, items.per_item, &session->monitor, made, NULL, err);
     cli_progress_end(&session->progress);
+    for (size_t i = 0; i < cells && status == HS_OK; i++)
+        memcpy(*x + i * size, made + (size_t)items.of[i] * size, size * sizeof **x);
     hs_latents_free(one);
-    free(seeds);
-    free(per_item);
-    free(edit);
+    cli_items_free(&items);
+    free(made);
     return status;
 }
 
