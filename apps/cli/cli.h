@@ -29,6 +29,7 @@ int cli_sample(int argc, char **argv);
 int cli_edit(int argc, char **argv);
 int cli_pca(int argc, char **argv);
 int cli_invert(int argc, char **argv);
+int cli_jacobian(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 
 /* ------------------------------------------------------------ messages -- */
@@ -78,6 +79,8 @@ typedef struct cli_options {
     cli_direction_spec *directions;
     int direction_count;
     int first, last; /* window; last < 0: all steps */
+    bool window;     /* --window was given */
+    bool sigma_profile, same_step;
 } cli_options;
 
 /* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
@@ -98,7 +101,7 @@ void cli_options_free(cli_options *options);
 typedef struct cli_progress {
     bool quiet, terminal;
     bool drawn; /* an unfinished bar stands on the terminal */
-    char phase[64];
+    char phase[96];
     double begun, first_done; /* of this phase: clock, units at its first call */
     double shown;             /* clock of the last line or bar */
 } cli_progress;
@@ -126,6 +129,7 @@ typedef struct cli_session {
     hs_latents *latents;    /* --latent, or NULL */
     hs_directions **fitted; /* [options->direction_count] or NULL */
     hs_edit *edits;         /* [options->direction_count], strength of column 0 */
+    double *profiles;       /* [options->direction_count, T] with --profile sigma, or NULL */
     double load_seconds;    /* from process start to first step ready */
     int64_t planned_bytes;  /* weights and activations, at the batch in use */
 } cli_session;

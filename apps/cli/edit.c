@@ -160,6 +160,9 @@ static hs_status cli_edit_open(cli_session *session, const char *recipe, cli_out
         status = cli_check_channels(session, err);
     if (status == HS_OK)
         status = cli_open_directions(session, err);
+    if (status == HS_OK && recipe && options->sigma_profile)
+        status = cli_fail(err, HS_ERROR_UNSUPPORTED,
+                          "--recipe: a recipe has no place for --profile sigma");
     if (status != HS_OK)
         return status;
     run->seeds = session->latents ? NULL : options->seeds ? options->seeds : &default_seed;

@@ -8,6 +8,7 @@ static const cli_command commands[] = {
     {"info", "What a model is, and what one image costs", cli_info},
     {"sample", "Make images from seeds", cli_sample},
     {"pca", "Find directions: principal components of h-space", cli_pca},
+    {"jacobian", "Find directions of one sample, of a region if wanted", cli_jacobian},
     {"edit", "Make images with directions applied", cli_edit},
     {"invert", "Turn real images into latents", cli_invert},
     {"eps", "One U-Net pass on given tensors", cli_eps},
@@ -15,8 +16,8 @@ static const cli_command commands[] = {
 };
 
 /* Names that are reserved for what later versions bring. */
-static const char *const later[] = {"jacobian", "annotate", "attribute", "disentangle",
-                                    "evaluate", "pull",     "serve"};
+static const char *const later[] = {"annotate", "attribute", "disentangle",
+                                    "evaluate", "pull",      "serve"};
 
 static void cli_print_help(FILE *stream) {
     fputs("Usage: hspace COMMAND [OPTION...]\n"

@@ -6,6 +6,7 @@ set(SOURCES
   diffusion/inversion.c
   diffusion/inversion_result.c
   jacobian.c
+  products.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c
