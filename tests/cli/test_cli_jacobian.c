@@ -179,7 +179,7 @@ static void test_eps(void **state) {
 /* Stopped at any moment, the same command gives the same file in the end. */
 static void test_resume(void **state) {
     static const char *const command =
-        "$H jacobian --quiet --seed 3 --steps 20 --step all -k 1 -o long.safetensors";
+        "$H jacobian --quiet --seed 3 --steps 6 --step all -k 1 -o long.safetensors";
     char stopped[200];
     snprintf(stopped, sizeof stopped, "timeout --preserve-status -s INT 0.4 %s", command);
     hs_run run = hs_run_shell(*state, stopped);
@@ -193,7 +193,7 @@ static void test_resume(void **state) {
     assert_int_equal(run.status, 0);
     hs_run_free(&run);
     assert_false(hs_exists(*state, "long.safetensors.resume"));
-    hs_run_ok(*state, "$H jacobian --quiet --seed 3 --steps 20 --step all -k 1 -o w.safetensors");
+    hs_run_ok(*state, "$H jacobian --quiet --seed 3 --steps 6 --step all -k 1 -o w.safetensors");
     assert_same_file(*state, "long.safetensors", "w.safetensors", true);
     hs_run_ok(*state, "$H jacobian --quiet --seed 3 --steps 4 --step 1,3 -k 2 -o a.safetensors");
     run = hs_run_shell(*state, "$H jacobian --seed 3 --steps 4 --step 1 -k 2 "
