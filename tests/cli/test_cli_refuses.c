@@ -104,6 +104,7 @@ static const hs_case failures[] = {
     {"$H sample --steps 2 -o file/", 1, "file"},
     {"$H sample --steps 2 -o file/a.png", 1, "file is not a folder"},
     {"$H sample --steps 2 --tensors nowhere/t -o a.png", 1, "nowhere/t"},
+    {"prlimit --fsize=4096 $H sample --steps 1 --tensors t", 1, "t: cannot write: File too large"},
     {"$H sample --steps 2 --tensors empty -o a.png", 1, "is a folder"},
     {"$H sample --steps 2 --seed 1,2 --recipe r.json -o a.png", 1, "describes one image"},
     {"$H sample --latent nowhere.safetensors -o a.png", 1, "nowhere.safetensors"},
