@@ -46,7 +46,8 @@ _hspace() {
         --same-step" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
-    invert) options="$common $sampling --seed --method --crop --preview --direction --window" ;;
+    invert) options="$common $sampling --seed --method --crop --preview --direction --window
+        --profile --same-step" ;;
     jacobian) options="$common $sampling --seed --latent --item --components --step --mask --region
         --keep-outside --outside --lambda --method --tol --max-products --resume --preview --shown
         --plot --compare" ;;
