@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca jacobian edit eps demo'
+    local commands='info sample pca jacobian edit invert eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -18,8 +18,8 @@ _hspace() {
     --device) mapfile -t COMPREPLY < <(compgen -W 'cpu cuda' -- "$cur") && return ;;
     --precision) mapfile -t COMPREPLY < <(compgen -W 'f32 fast' -- "$cur") && return ;;
     --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
-    --method) mapfile -t COMPREPLY < <(compgen -W 'krylov subspace batched' -- "$cur") && return ;;
     --profile) mapfile -t COMPREPLY < <(compgen -W 'flat sigma' -- "$cur") && return ;;
+    --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm krylov subspace batched' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
         --input | --preview | --resume | --mask | --plot)
@@ -28,8 +28,8 @@ _hspace() {
         return
         ;;
     --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
-        --around | --delta | --batch | -n | --samples | -k | --components | -s | --shown | --step | \
-        --region | --item | --tol | --max-products | --outside | --lambda)
+        --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown | \
+        --step | --region | --item | --tol | --max-products | --outside | --lambda)
         return
         ;;
     esac
@@ -49,9 +49,15 @@ _hspace() {
     jacobian) options="$common $sampling --seed --latent --item --components --step --mask --region
         --keep-outside --outside --lambda --method --tol --max-products --resume --preview --shown
         --plot --compare" ;;
+    invert) options="$common $sampling --seed --method --crop --preview --direction --window" ;;
     eps) options="$common --input --timestep" ;;
     demo) options="$common $sampling --samples --components --shown" ;;
     esac
+    if [[ ${words[1]} == invert && $cur != -* ]]; then # images and folders
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+    fi
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 }
 

@@ -197,6 +197,8 @@ static hs_status cli_eps_write(const cli_session *session, const cli_eps_options
 
 static void cli_eps_report(const cli_session *session, const cli_eps_options *options,
                            const cli_eps_work *work) {
+    if (!options->common.json && options->common.quiet)
+        return;
     if (!options->common.json) {
         printf("wrote %s: eps and h of %d sample%s%s%s\n", options->common.output, work->n,
                work->n == 1 ? "" : "s", work->Jv ? ", Jv" : "", work->JTu ? ", JTu" : "");
@@ -214,6 +216,9 @@ int cli_eps(int argc, char **argv) {
     cli_parse_command(&eps_argp, argc, argv, &options);
     if (!options.input || !options.timesteps || !options.common.output)
         cli_usage_error("eps: needs --input FILE, --timestep T and -o FILE");
+    const cli_path paths[] = {{"--input", options.input, false},
+                              {"-o", options.common.output, true}};
+    cli_check_distinct(paths, 2);
     cli_session session;
     cli_session_begin(&session, &options.common);
     hs_error err;

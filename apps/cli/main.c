@@ -10,13 +10,14 @@ static const cli_command commands[] = {
     {"pca", "Find directions: principal components of h-space", cli_pca},
     {"jacobian", "Find directions of one sample, of a region if wanted", cli_jacobian},
     {"edit", "Make images with directions applied", cli_edit},
+    {"invert", "Turn real images into latents", cli_invert},
     {"eps", "One U-Net pass on given tensors", cli_eps},
     {"demo", "Find and show directions of the embedded model", cli_demo},
 };
 
 /* Names that are reserved for what later versions bring. */
-static const char *const later[] = {"invert",   "annotate", "attribute", "disentangle",
-                                    "evaluate", "pull",     "serve"};
+static const char *const later[] = {"annotate", "attribute", "disentangle",
+                                    "evaluate", "pull",      "serve"};
 
 static void cli_print_help(FILE *stream) {
     fputs("Usage: hspace COMMAND [OPTION...]\n"

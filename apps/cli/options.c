@@ -86,7 +86,7 @@ static const struct argp_option cli_common_options[] = {
      "ref is slow plain C, to compare with; default onednn", 11},
     {"max-mem", KEY_MAX_MEM, "SIZE", 0, "Memory to plan with, such as 800M or 2G", 11},
     {"json", KEY_JSON, NULL, 0, "One JSON object with the result's figures on stdout", 12},
-    {"quiet", KEY_QUIET, NULL, 0, "No progress", 12},
+    {"quiet", KEY_QUIET, NULL, 0, "No progress, no closing line; notices stay", 12},
     {0}};
 
 static error_t cli_common_parse(int key, char *arg, struct argp_state *state) {
