@@ -49,7 +49,8 @@ _hspace() {
     jacobian) options="$common $sampling --seed --latent --item --components --step --mask --region
         --keep-outside --outside --lambda --method --tol --max-products --resume --preview --shown
         --plot --compare" ;;
-    invert) options="$common $sampling --seed --method --crop --preview --direction --window" ;;
+    invert) options="$common $sampling --seed --method --crop --preview --direction --window
+        --profile --same-step" ;;
     eps) options="$common --input --timestep" ;;
     demo) options="$common $sampling --samples --components --shown" ;;
     esac
