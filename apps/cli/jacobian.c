@@ -203,9 +203,9 @@ typedef struct cli_jacobian_result {
     double compare[3]; /* mean shares: without mask, with it, outside kept */
 } cli_jacobian_result;
 
-static void cli_jacobian_print(const cli_jacobian_options *options,
-                               const cli_jacobian_result *result) {
-    static const char *const kinds[] = {"without mask", "masked", "outside kept"};
+static void cli_jacobian_closing_line(const cli_jacobian_options *options,
+
+                                      const cli_jacobian_result *result) {
     hs_directions_view view;
     hs_directions_view_get(result->directions, &view);
     char taken[32], each[32];
@@ -222,6 +222,13 @@ static void cli_jacobian_print(const cli_jacobian_options *options,
         if (pictures[i])
             printf(" %s", pictures[i]);
     putchar('\n');
+}
+
+static void cli_jacobian_print(const cli_jacobian_options *options,
+                               const cli_jacobian_result *result) {
+    static const char *const kinds[] = {"without mask", "masked", "outside kept"};
+    if (!options->common.quiet)
+        cli_jacobian_closing_line(options, result);
     for (int i = 0; options->compare && i < 3; i++)
         printf("%5.1f %% of the change inside the mask: %s\n", 100 * result->compare[i], kinds[i]);
 }
