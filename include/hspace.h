@@ -261,6 +261,55 @@ HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, 
 HS_API hs_status hs_latents_from_seeds(const hs_sampler *sampler, int n, const int64_t *seeds,
                                        hs_latents **out, hs_error *err);
 
+/* How a real image is turned into latents. The three edit-friendly kinds
+ * (Huberman-Spiegelglas et al., 2024) differ in how they draw the noisy images
+ * whose steps they then solve for z. */
+typedef enum hs_invert_method {
+    HS_INVERT_DDIM,   /* eta = 0: the deterministic process backwards, no z */
+    HS_INVERT_X0,     /* every x_t on its own from q(x_t | x_0) */
+    HS_INVERT_X_PREV, /* a chain, each x_t from the cleaner one before it */
+    HS_INVERT_DPM     /* x_T from q(x_T | x_0), then the posterior, step by step */
+} hs_invert_method;
+
+typedef struct hs_invert_options {
+    hs_invert_method method;
+    int64_t seed; /* edit-friendly: image j draws from PyTorch's seed + j */
+} hs_invert_options;
+
+/* DDIM, seed 0. */
+HS_API hs_invert_options hs_invert_options_default(void);
+
+/*
+ * Find latents of n real images x_0 [n,C,H,W], so that hs_sample makes them
+ * again, edited or not (section V of the paper; METHODS: inversion).
+ *
+ *  - HS_INVERT_DDIM, for a sampler of eta = 0: from t = timesteps[T-1] upward,
+ *    next = min(N - 2, t + N / T),
+ *    x_next = sqrt(a_next) x0_hat + sqrt(1 - a_next) eps. Exact only in the
+ *    limit of many steps.
+ *  - The others, for a sampler whose eta is above 0 at every step: all x_t are
+ *    drawn, then z_t = (x_prev - mu_t(x_t)) / (eta sqrt(var)), so that decoding
+ *    gives the image back to float precision. One randn a step, noisiest first,
+ *    for HS_INVERT_X_PREV cleanest first. Where the last step has no variance,
+ *    its x is not the drawn one but the fixed point
+ *    x = sqrt(a) x_0 + sqrt(1 - a) eps(x), at most 50 rounds, and its z is 0.
+ *
+ * The result has x_T, z (not for DDIM), x_0 (the images given), h [n,T,c,h,w]
+ * (h[i] at timesteps[i]) and timesteps; its metadata eta, h_space, model,
+ * seeds, inversion, psnr and residual (docs/FORMATS.md).
+ *
+ * psnr [n] or NULL: of what hs_sample makes of the result against x_0, in dB
+ * for a peak of 2, nothing clamped: 10 log10(4 / mean square difference), at
+ * most 200 (equal images). reconstruction [n,C,H,W] or NULL: that image.
+ *
+ * Works in batches of hs_denoiser_batch; an image's latents do not depend on
+ * its neighbours but for its seed. A sampler that clips is refused: clipping
+ * cannot be inverted. HS_ERROR_NUMERIC for NaN or infinity anywhere.
+ */
+HS_API hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n,
+                           const float *x_0, const hs_monitor *monitor, hs_latents **out,
+                           double *psnr, float *reconstruction, hs_error *err);
+
 /* ---------------------------------------------------------- directions -- */
 
 HS_API hs_status hs_directions_load(const char *path, hs_directions **out, hs_error *err);
@@ -443,6 +492,23 @@ HS_API hs_status hs_pixels_save(const hs_pixels *pixels, const char *path, hs_er
  * malloc'ed, free() it.
  */
 HS_API hs_status hs_pixels_load(const char *path, hs_pixels *out, hs_error *err);
+
+/*
+ * An image as a model wants it: width x height with `bands` 1 or 3.
+ *  - Cut: the largest centred part of the model's proportions; with `crop`
+ *    (x, y, w, h from the top left of the upright image) that of the crop. So
+ *    nothing is ever stretched.
+ *  - Resized to width x height by Lanczos (3 lobes, antialiased, on the sRGB
+ *    values); a part of that very size is copied.
+ *  - Bands: colour to gray by (299 R + 587 G + 114 B) / 1000, gray to three
+ *    equal bands.
+ * `name` stands before messages. out->data is malloc'ed, free() it.
+ */
+HS_API hs_status hs_pixels_fit(const char *name, const hs_pixels *in, const int *crop, int width,
+                               int height, int bands, hs_pixels *out, hs_error *err);
+
+/* 8-bit pixels to x [bands,height,width] in [-1,1]: u8 / 127.5 - 1. */
+HS_API void hs_tensor_from_pixels(const hs_pixels *pixels, float *x);
 
 typedef enum hs_heatmap {
     HS_HEATMAP_SIGNED,  /* mean over channels: blue below 0, white, red above */

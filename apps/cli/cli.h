@@ -28,6 +28,7 @@ int cli_eps(int argc, char **argv);
 int cli_sample(int argc, char **argv);
 int cli_edit(int argc, char **argv);
 int cli_pca(int argc, char **argv);
+int cli_invert(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 
 /* ------------------------------------------------------------ messages -- */
@@ -242,6 +243,50 @@ hs_status cli_measure_pass(cli_session *session, int n, double *seconds, hs_erro
 /* Say what a PCA will take (on stderr, unless --quiet). */
 hs_status cli_announce_pca(cli_session *session, const hs_pca_options *pca, hs_cost *cost,
                            hs_error *err);
+
+/* -------------------------------------------------------- real images -- */
+
+#define CLI_MAX_INPUTS 1000000
+
+typedef struct cli_bad_input {
+    char *path, *reason;
+} cli_bad_input;
+
+/* Images that a command line names. Zero it; cli_inputs_free. */
+typedef struct cli_inputs {
+    int count;
+    char **paths; /* [count] those to be used */
+    float *x;     /* [count,C,H,W], after cli_read_inputs */
+    int bad_count;
+    cli_bad_input *bad; /* [bad_count] those that cannot be used, and why */
+} cli_inputs;
+
+/* The files named, in order, and the images in the folders named, by name. */
+hs_status cli_find_inputs(const cli_session *session, char **paths, int count, cli_inputs *out,
+                          hs_error *err);
+/* Read them for the session's model: hs_pixels_fit with `crop` or NULL. One that
+ * cannot be used is named on stderr and moves to `bad`; fails if none is left. */
+hs_status cli_read_inputs(cli_session *session, const int *crop, cli_inputs *inputs, hs_error *err);
+void cli_inputs_free(cli_inputs *inputs);
+
+/* An inversion as a picture: original, reconstruction and, with -d, the edits,
+ * a row for each of the first CLI_INVERT_ROWS images. */
+#define CLI_INVERT_ROWS 12
+typedef struct cli_inversion {
+    const cli_inputs *inputs;
+    const hs_latents *latents;
+    const float *reconstruction; /* [count,C,H,W] */
+    const double *psnr;          /* [count] */
+} cli_inversion;
+hs_status cli_save_inversion(cli_session *session, const cli_inversion *inversion,
+                             const char *path, hs_error *err);
+
+/* The columns of a grid: strengths [columns, direction_count] of what -d sweeps,
+ * malloc'ed; labels, strdup'ed; and what all of it is. */
+int cli_sweep_columns(const cli_options *options);
+double *cli_sweep_strengths(const cli_options *options, int columns);
+char *cli_column_label(const cli_options *options, int column);
+char *cli_edit_title(const cli_session *session);
 
 /* ------------------------------------------------------------- recipes -- */
 

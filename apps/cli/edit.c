@@ -43,7 +43,7 @@ static const struct argp edit_argp = {
     .options = edit_options, .parser = cli_edit_parse, .doc = doc, .children = edit_children};
 
 /* Columns of the grid: the strengths of what is swept. */
-static int cli_sweep_columns(const cli_options *options) {
+int cli_sweep_columns(const cli_options *options) {
     int columns = 0;
     for (int i = 0; i < options->direction_count; i++) {
         const cli_direction_spec *spec = &options->directions[i];
@@ -57,7 +57,7 @@ static int cli_sweep_columns(const cli_options *options) {
 }
 
 /* Strengths [columns, direction_count]. */
-static double *cli_sweep_strengths(const cli_options *options, int columns) {
+double *cli_sweep_strengths(const cli_options *options, int columns) {
     int count = options->direction_count;
     double *strengths = calloc((size_t)columns * (size_t)count + 1, sizeof *strengths);
     for (int s = 0; strengths && s < columns; s++)
@@ -69,7 +69,7 @@ static double *cli_sweep_strengths(const cli_options *options, int columns) {
 }
 
 /* "+1.5", or "+1 / -2" where two directions are swept. */
-static char *cli_column_label(const cli_options *options, int column) {
+char *cli_column_label(const cli_options *options, int column) {
     char text[200] = "";
     for (int i = 0, used = 0; i < options->direction_count && used < 150; i++)
         if (options->directions[i].sweep) {
@@ -81,7 +81,7 @@ static char *cli_column_label(const cli_options *options, int column) {
 }
 
 /* "pca #2 (standard deviation) + beard #0 = 1.5 (mean difference)" */
-static char *cli_edit_title(const cli_session *session) {
+char *cli_edit_title(const cli_session *session) {
     const cli_options *options = session->options;
     char text[400] = "";
     int used = 0;

@@ -9,13 +9,14 @@ static const cli_command commands[] = {
     {"sample", "Make images from seeds", cli_sample},
     {"pca", "Find directions: principal components of h-space", cli_pca},
     {"edit", "Make images with directions applied", cli_edit},
+    {"invert", "Turn real images into latents", cli_invert},
     {"eps", "One U-Net pass on given tensors", cli_eps},
     {"demo", "Find and show directions of the embedded model", cli_demo},
 };
 
 /* Names that are reserved for what later versions bring. */
-static const char *const later[] = {"jacobian",    "invert",   "annotate", "attribute",
-                                    "disentangle", "evaluate", "pull",     "serve"};
+static const char *const later[] = {"jacobian", "annotate", "attribute", "disentangle",
+                                    "evaluate", "pull",     "serve"};
 
 static void cli_print_help(FILE *stream) {
     fputs("Usage: hspace COMMAND [OPTION...]\n"

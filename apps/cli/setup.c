@@ -66,6 +66,26 @@ static double *cli_latents_eta(const hs_latents_view *view, int *count) {
     return eta;
 }
 
+/* z solved or drawn for one eta make another image with another. */
+static void cli_check_latents_eta(const cli_session *session) {
+    hs_latents_view view;
+    hs_latents_view_get(session->latents, &view);
+    int count, T = hs_sampler_steps(session->sampler);
+    const double *eta = hs_sampler_eta(session->sampler);
+    double *made_for = cli_latents_eta(&view, &count);
+    char text[300];
+    for (int i = 0; made_for && view.T == T && i < T; i++)
+        if (eta[i] != made_for[i]) {
+            snprintf(text, sizeof text,
+                     "%.150s: its latents were made for eta %g at step %d, not %g: they give "
+                     "another image",
+                     session->options->latent, made_for[i], i, eta[i]);
+            session->monitor.notice(session->monitor.ctx, text);
+            break;
+        }
+    free(made_for);
+}
+
 hs_status cli_open_sampler(cli_session *session, double default_eta, int items, hs_error *err) {
     const cli_options *options = session->options;
     hs_status status = cli_open_denoiser(session, err);
@@ -98,6 +118,8 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
     free(own_eta);
     if (status != HS_OK)
         return status;
+    if (session->latents)
+        cli_check_latents_eta(session);
     return cli_make_ready(session, items, err);
 }
 

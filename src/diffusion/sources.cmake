@@ -2,6 +2,9 @@
 set(SOURCES
   denoiser.c
   jacobian.c
+  diffusion/edit_friendly.c
+  diffusion/inversion.c
+  diffusion/inversion_result.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c

@@ -91,9 +91,8 @@ static hs_status hs_reserve(hs_sampler *sampler, int n, hs_error *err) {
     return HS_OK;
 }
 
-/* x_t -> x_prev of one sample, in place; z is NULL where the step has no noise. */
-static void hs_step_sample(const hs_sampler *sampler, const hs_step *step, const float *eps,
-                           const float *eps_dir, const float *z, float *x) {
+void hs_step_sample(const hs_sampler *sampler, const hs_step *step, const float *eps,
+                    const float *eps_dir, const float *z, float *x) {
     size_t size = hs_denoiser_image_size(sampler->denoiser);
     double range = sampler->schedule.clip ? sampler->schedule.clip_range : INFINITY;
     for (size_t j = 0; j < size; j++) {

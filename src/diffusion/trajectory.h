@@ -48,6 +48,13 @@ void hs_trajectory_free(hs_trajectory *trajectory);
 void hs_trajectory_draw_z(const hs_sampler *sampler, hs_generator *generator, int step, float *z);
 
 /*
+ * x_t -> x_prev of one sample in place, [C,H,W]: eq. 2 of the paper. z is NULL
+ * where the step has no noise; eps_dir differs from eps under Asyrp only.
+ */
+void hs_step_sample(const hs_sampler *sampler, const hs_step *step, const float *eps,
+                    const float *eps_dir, const float *z, float *x);
+
+/*
  * Take step `trajectory->step` for samples first ... first+count-1 (in batches
  * of the denoiser); the caller advances trajectory->step when all are done.
  *   delta_h  [count,c,h,w] or NULL

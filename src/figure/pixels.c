@@ -1,5 +1,5 @@
 /* Images between floats, 8-bit pixels and files: the public hs_pixels_from_tensor,
- * hs_pixels_save and hs_figure_check_path. */
+ * hs_tensor_from_pixels, hs_pixels_save and hs_figure_check_path. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,12 @@ hs_status hs_pixels_from_tensor(const float *x, int C, int H, int W, hs_pixels *
     }
     *out = (hs_pixels){.width = W, .height = H, .bands = C, .data = data};
     return HS_OK;
+}
+
+void hs_tensor_from_pixels(const hs_pixels *pixels, float *x) {
+    size_t plane = (size_t)pixels->width * (size_t)pixels->height, bands = (size_t)pixels->bands;
+    for (size_t i = 0; i < plane * bands; i++)
+        x[i % bands * plane + i / bands] = (float)((double)pixels->data[i] / 127.5 - 1.0);
 }
 
 hs_status hs_figure_check_path(const char *path, hs_error *err) {

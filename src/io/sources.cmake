@@ -18,5 +18,5 @@ list(APPEND IO # foreign formats
   io/torch_zip.c
   io/torch_legacy.c
   io/tfjs_model.c)
-set(IO_IMAGE io/image.c io/vips_setup.c)
+set(IO_IMAGE io/image.c io/image_fit.c io/vips_setup.c)
 list(APPEND IO io/public_tensors.c)

@@ -1,5 +1,5 @@
 # Tests of this room, by name.
-foreach(name random schedule demo)
+foreach(name random schedule demo inversion)
   hs_test(diffusion/test_${name})
   target_sources(test_${name} PRIVATE diffusion/golden.c)
 endforeach()
