@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca edit eps demo'
+    local commands='info sample pca disentangle edit eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -20,7 +20,7 @@ _hspace() {
     --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
-        --input | --preview | --resume)
+        --from | --input | --preview | --resume)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -42,6 +42,7 @@ _hspace() {
     edit) options="$common $sampling $start --direction --window --replay" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
+    disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     eps) options="$common --input --timestep" ;;
     demo) options="$common $sampling --samples --components --shown" ;;
     esac

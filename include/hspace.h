@@ -318,6 +318,10 @@ HS_API hs_status hs_directions_save(const hs_directions *directions, const char 
 HS_API void hs_directions_free(hs_directions *directions);
 HS_API int hs_directions_count(const hs_directions *directions);
 HS_API const char *hs_directions_name(const hs_directions *directions, int index);
+/* Direction `index` of several as a handle of its own, with all that the file
+ * says. */
+HS_API hs_status hs_directions_pick(const hs_directions *directions, int index,
+                                    hs_directions **out, hs_error *err);
 /* By name, or by number in decimal; -1 if there is none. */
 HS_API int hs_directions_find(const hs_directions *directions, const char *name);
 
@@ -345,6 +349,28 @@ HS_API hs_status hs_directions_fit(const hs_directions *directions, const hs_sam
 /* K random directions with, at each step, the norms of the first K of `like`. */
 HS_API hs_status hs_directions_random_like(const hs_directions *like, int64_t seed,
                                            hs_directions **out, hs_error *err);
+
+/* One direction of a handle. */
+typedef struct hs_direction_ref {
+    const hs_directions *directions;
+    int index;
+} hs_direction_ref;
+
+/*
+ * Project directions `from` [from_count] out of all of `directions` (paper,
+ * eq. 12): v - V (V^T V)^-1 V^T v over the whole [T*c*h*w] vector, or with
+ * `per_step` at each step on its own. All must be of one model, h-space and step
+ * grid (HS_ERROR_MISMATCH; what a file does not say is not compared); a direction
+ * with S = 1 stands for the same one at every step. Columns of V that depend on
+ * the others are left out, with a notice; a direction of which nothing would be
+ * left is HS_ERROR_NUMERIC.
+ *   left  [K] or NULL: the share of each direction's norm that is left, also
+ *         in the metadata as norm_left. The unit stays that of `directions`.
+ */
+HS_API hs_status hs_directions_disentangle(const hs_directions *directions,
+                                           const hs_direction_ref *from, int from_count,
+                                           bool per_step, const hs_monitor *monitor,
+                                           hs_directions **out, double *left, hs_error *err);
 
 typedef enum hs_align { HS_ALIGN_INDEX, HS_ALIGN_SCORE } hs_align;
 

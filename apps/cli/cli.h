@@ -27,6 +27,7 @@ int cli_info(int argc, char **argv);
 int cli_eps(int argc, char **argv);
 int cli_sample(int argc, char **argv);
 int cli_edit(int argc, char **argv);
+int cli_disentangle(int argc, char **argv);
 int cli_pca(int argc, char **argv);
 int cli_invert(int argc, char **argv);
 int cli_demo(int argc, char **argv);

@@ -8,6 +8,7 @@ static const cli_command commands[] = {
     {"info", "What a model is, and what one image costs", cli_info},
     {"sample", "Make images from seeds", cli_sample},
     {"pca", "Find directions: principal components of h-space", cli_pca},
+    {"disentangle", "Project other directions out of one", cli_disentangle},
     {"edit", "Make images with directions applied", cli_edit},
     {"invert", "Turn real images into latents", cli_invert},
     {"eps", "One U-Net pass on given tensors", cli_eps},
@@ -24,7 +25,7 @@ static void cli_print_help(FILE *stream) {
           "Commands:\n",
           stream);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fputs("\n  hspace COMMAND --help   the options of a command\n"
           "  hspace --version        the version\n\n"
           "Without -m MODEL the embedded model is used; `hspace demo` is a good start.\n",

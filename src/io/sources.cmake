@@ -8,6 +8,7 @@ list(APPEND IO
   io/safetensors_write.c
   io/shards.c
   io/directions.c
+  io/directions_pick.c
   io/direction_file.c
   io/latent_file.c
   io/recipe.c)
