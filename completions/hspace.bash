@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca disentangle edit eps demo'
+    local commands='info sample pca disentangle edit invert eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -18,6 +18,7 @@ _hspace() {
     --device) mapfile -t COMPREPLY < <(compgen -W 'cpu cuda' -- "$cur") && return ;;
     --precision) mapfile -t COMPREPLY < <(compgen -W 'f32 fast' -- "$cur") && return ;;
     --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
+    --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
         --from | --input | --preview | --resume)
@@ -26,7 +27,7 @@ _hspace() {
         return
         ;;
     --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
-        --around | --delta | --batch | -n | --samples | -k | --components | -s | --shown)
+        --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown)
         return
         ;;
     esac
@@ -43,9 +44,15 @@ _hspace() {
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
+    invert) options="$common $sampling --seed --method --crop --preview --direction --window" ;;
     eps) options="$common --input --timestep" ;;
     demo) options="$common $sampling --samples --components --shown" ;;
     esac
+    if [[ ${words[1]} == invert && $cur != -* ]]; then # images and folders
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+    fi
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char doc[] =
-    "Turn real images into latents, so that `edit --latent` can edit them. Images are turned "
+    "Turn real images into latents, a file that `sample` and `edit` start from. Images are turned "
     "upright by their EXIF tag, cut to the model's proportions around their centre and resized. A "
     "folder stands for the images in it, sorted by name. Each latent is decoded again, and the "
     "PSNR of that round trip printed and stored; below 20 dB it warns.";

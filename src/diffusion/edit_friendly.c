@@ -22,8 +22,9 @@
 #include "denoiser.h"
 
 #define HS_FIXED_POINT_ROUNDS 50
-#define HS_FIXED_POINT_STALE 3 /* rounds without a better x before it ends */
-/* A residual that shows: float precision gives some 1e-7. */
+#define HS_FIXED_POINT_STRIDE 0.015 /* below: six halvings brought nothing better */
+/* Residuals, of a pixel in [-1, 1]: not worth another round; worth a notice. */
+#define HS_FIXED_POINT_EXACT 6e-8
 #define HS_FIXED_POINT_POOR 1e-4
 
 bool hs_inversion_fixed_point(const hs_inversion *job) {
@@ -47,59 +48,75 @@ static const float *hs_image(const hs_inversion *job, int image) {
 /* --------------------------------------------------------- fixed point -- */
 
 /*
- * One round for one image: the next x from eps(x), into `x`; the largest error
- * of a pixel that decoding the old x would make is returned. Solving the last
- * step, x_0 = sqrt(a_prev) (x - sqrt(1-a) eps) / sqrt(a) + direction eps, for
- * the x outside of eps:
+ * The last step, x_0 = sqrt(a_prev) (x - sqrt(1-a) eps) / sqrt(a) + direction
+ * eps, solved for the x outside of eps(x): x = f(x). Writes f(x) and returns the
+ * largest error of a pixel that decoding x would make.
  */
-static double hs_fixed_point_round(const hs_step *step, size_t size, const float *x_0,
-                                   const float *eps, float *x, bool *changed) {
+static double hs_fixed_point_map(const hs_step *step, size_t size, const float *x_0,
+                                 const float *eps, const float *x, float *f) {
     double ratio = step->sqrt_a / step->sqrt_a_prev, worst = 0;
-    *changed = false;
     for (size_t j = 0; j < size; j++) {
         double e = (double)eps[j];
-        double next = ratio * ((double)x_0[j] - step->direction * e) + step->sqrt_one_minus_a * e;
-        worst = fmax(worst, fabs((double)x[j] - next) / ratio);
-        *changed = *changed || x[j] != (float)next;
-        x[j] = (float)next;
+        double value = ratio * ((double)x_0[j] - step->direction * e) + step->sqrt_one_minus_a * e;
+        worst = fmax(worst, fabs((double)x[j] - value) / ratio);
+        f[j] = (float)value;
     }
     return worst;
 }
 
-/* The x of the last step for `count` images, the best of all rounds, into its
- * slot. An image's rounds end on their own, whatever its neighbours need. */
+/*
+ * One round of one image, whose eps is known: x moves to f(x). Where that does
+ * not come closer, it goes back to the best x so far and moves half as far from
+ * there, which tames an f that overshoots. False when it is done.
+ *
+ * The best x stands in its slot, and f of it in the next one, which is not in
+ * use yet.
+ */
+static bool hs_fixed_point_round(hs_inversion *job, int image, const float *eps, float *x,
+                                 double *stride) {
+    int last = job->sampler->T - 1;
+    float *best = hs_slot(job, image, last), *f = hs_slot(job, image, last + 1);
+    size_t bytes = job->image_size * sizeof *x;
+    double residual = hs_fixed_point_map(&job->sampler->coefficients[last], job->image_size,
+                                         hs_image(job, image), eps, x, job->noise);
+    if (residual < job->residual[image]) {
+        job->residual[image] = residual;
+        memcpy(best, x, bytes);
+        memcpy(f, job->noise, bytes);
+        *stride = fmin(1, 2 * *stride);
+    } else {
+        *stride /= 2;
+    }
+    for (size_t j = 0; j < job->image_size; j++)
+        x[j] = (float)((double)best[j] + *stride * ((double)f[j] - (double)best[j]));
+    return *stride >= HS_FIXED_POINT_STRIDE && job->residual[image] > HS_FIXED_POINT_EXACT &&
+           memcmp(x, best, bytes) != 0;
+}
+
+/* The x of the last step for `count` images into their slots. An image's rounds
+ * end on their own, whatever its neighbours need. */
 static hs_status hs_solve_fixed_point(hs_inversion *job, int first, int count, hs_error *err) {
     const hs_sampler *sampler = job->sampler;
-    int last = sampler->T - 1, *stale = job->stale;
-    const hs_step *step = &sampler->coefficients[last];
+    const hs_step *step = &sampler->coefficients[sampler->T - 1];
     size_t size = job->image_size;
     for (int i = 0; i < count; i++) {
+        const float *x_0 = hs_image(job, first + i);
         for (size_t j = 0; j < size; j++)
             job->x[(size_t)i * size + j] =
-                (float)(step->sqrt_a / step->sqrt_a_prev * (double)hs_image(job, first + i)[j]);
+                (float)(step->sqrt_a / step->sqrt_a_prev * (double)x_0[j]);
         job->residual[first + i] = INFINITY;
-        stale[i] = 0;
+        job->stride[i] = 1;
     }
     for (int round = 0, active = count; round < HS_FIXED_POINT_ROUNDS && active > 0; round++) {
-        HS_TRY(hs_inversion_eps(job, count, sampler->timesteps[last], NULL, err));
+        HS_TRY(hs_inversion_eps(job, count, sampler->timesteps[sampler->T - 1], NULL, err));
         active = 0;
         for (int i = 0; i < count; i++) {
-            float *x = job->x + (size_t)i * size;
-            if (stale[i] >= HS_FIXED_POINT_STALE)
-                continue;
-            bool changed;
-            memcpy(job->noise, x, size * sizeof *x); /* the x that eps is of */
-            double residual = hs_fixed_point_round(step, size, hs_image(job, first + i),
-                                                   job->eps + (size_t)i * size, x, &changed);
-            stale[i]++;
-            if (residual < job->residual[first + i]) {
-                memcpy(hs_slot(job, first + i, last), job->noise, size * sizeof *x);
-                job->residual[first + i] = residual;
-                stale[i] = 0;
-            }
-            if (!changed)
-                stale[i] = HS_FIXED_POINT_STALE;
-            active += stale[i] < HS_FIXED_POINT_STALE;
+            size_t at = (size_t)i * size;
+            if (job->stride[i] > 0 &&
+                hs_fixed_point_round(job, first + i, job->eps + at, job->x + at, &job->stride[i]))
+                active++;
+            else
+                job->stride[i] = 0;
         }
         HS_TRY(hs_progress(job->monitor, "inverting", job->done, job->total, err));
     }

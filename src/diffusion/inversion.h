@@ -24,12 +24,12 @@ typedef struct hs_inversion {
     double *residual; /* [n] of the fixed point, NULL where there is none */
     double *psnr;     /* [n] */
 
-    int *t;       /* [batch] */
-    float *x;     /* [batch,C,H,W] the state */
-    float *eps;   /* [batch,C,H,W] */
-    float *h;     /* [batch,c,h,w] */
-    float *noise; /* [C,H,W] */
-    int *stale;   /* [batch] rounds since the fixed point came closer */
+    int *t;         /* [batch] */
+    float *x;       /* [batch,C,H,W] the state */
+    float *eps;     /* [batch,C,H,W] */
+    float *h;       /* [batch,c,h,w] */
+    float *noise;   /* [C,H,W] */
+    double *stride; /* [batch] of the fixed point; 0: done */
 } hs_inversion;
 
 /* eps (and h, unless NULL) of the first `count` of job->x at timestep t. */

@@ -1,10 +1,10 @@
 # Sources of this room, by name.
 set(SOURCES
   denoiser.c
-  jacobian.c
   diffusion/edit_friendly.c
   diffusion/inversion.c
   diffusion/inversion_result.c
+  jacobian.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c
