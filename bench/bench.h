@@ -17,10 +17,32 @@ typedef struct bench_pass_options {
 } bench_pass_options;
 int bench_pass(const bench_pass_options *options);
 
+/* The k leading singular triplets of d eps / d h at one point, and, unless
+ * job_only, one more product and a forward pass of the up path. */
+typedef struct bench_jacobian_options {
+    const char *model;
+    int k, threads;
+    double tol;
+    int method; /* hs_svd_method */
+    bool job_only;
+} bench_jacobian_options;
+int bench_jacobian(const bench_jacobian_options *options);
+
 /* Write a folder of random weights: google/ddpm-ema-celebahq-256's
  * architecture for images of `size`. */
 int bench_random_model(const char *folder, int size);
 
+/* Time our Winograd convolution beside oneDNN's direct one, on one thread. */
+typedef struct bench_conv_options {
+    int in_c, out_c, h, w;
+    int repeats, tile;                                  /* turns; 4 or 2 */
+    int block, panel_block, band_rows, splits, sharing; /* 0: as hs_winograd_make chooses */
+    const char *isa;                                    /* NULL: the best */
+} bench_conv_options;
+int bench_conv(const bench_conv_options *options);
+
+/* Values in [-1, 1) that any language makes again: a linear congruence. */
+void bench_fill(float *x, size_t count);
 double bench_seconds(void);                      /* monotonic */
 int bench_compare(const void *a, const void *b); /* of doubles, for qsort */
 

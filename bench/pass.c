@@ -9,15 +9,6 @@
 
 #define TIMESTEP 100
 
-/* Values in [-1, 1) that any language makes again: a linear congruence. */
-static void bench_input(float *x, size_t count) {
-    uint32_t state = 1;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
-    }
-}
-
 static int failed(const hs_error *err) {
     fprintf(stderr, "hs_bench: %s\n", err->message);
     return 1;
@@ -100,7 +91,7 @@ int bench_pass(const bench_pass_options *o) {
     double *seconds = malloc((size_t)o->repeats * sizeof *seconds);
     if (!x || !eps || !t || !seconds)
         return fputs("hs_bench: out of memory\n", stderr), 1;
-    bench_input(x, count);
+    bench_fill(x, count);
     for (int i = 0; i < o->n; i++)
         t[i] = TIMESTEP;
     for (int r = -1; r < o->repeats; r++) { /* the first one touches the memory */

@@ -1,7 +1,9 @@
 # The loops of kernels/ are compiled once for each instruction set and chosen at
 # run time; -ffp-contract=fast lets them use fused multiply-add.
 set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c
-  backends/kernels/tangent.c backends/kernels/table.c)
+  backends/kernels/tangent.c backends/kernels/table.c backends/kernels/winograd.c
+  backends/kernels/winograd_product.c backends/kernels/winograd_transform.c
+  backends/kernels/winograd_weights.c)
 function(hs_kernels isa)
   add_library(hs_kernels_${isa} OBJECT ${KERNELS})
   target_include_directories(hs_kernels_${isa} PRIVATE . ../include)
@@ -21,6 +23,7 @@ set(SOURCES
   backends/onednn/attention.c
   backends/onednn/attention_tangent.c
   backends/onednn/conv2d.c
+  backends/onednn/conv_table.c
   backends/onednn/elementwise.c
   backends/onednn/execute.c
   backends/onednn/fuse.c
@@ -32,5 +35,6 @@ set(SOURCES
   backends/onednn/small.c
   backends/onednn/transfer.c
   backends/onednn/weights.c
+  backends/onednn/winograd.c
   backends/ref/ref.c
 )

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backends/kernels/winograd.h"
+
 typedef enum hs_kernel_act { HS_ACT_NONE, HS_ACT_SILU, HS_ACT_MISH, HS_ACT_GELU } hs_kernel_act;
 
 typedef struct hs_kernels {
@@ -50,6 +52,12 @@ typedef struct hs_kernels {
 
     /* x[r] = softmax(scale * x[r]) for each row of [rows, columns], in place. */
     void (*softmax)(float *x, int rows, int columns, float scale);
+
+    /* Convolution 3x3 by Winograd's method: winograd.h. */
+    hs_winograd_make *winograd_make;
+    hs_winograd_weights *winograd_weights;
+    hs_winograd_load *winograd_load;
+    hs_winograd_run *winograd_run;
 } hs_kernels;
 
 /* The best table that this CPU runs. */

@@ -1,5 +1,5 @@
 /* The table of one instruction set. */
-#include "backends/kernels/simd.h"
+#include "backends/kernels/winograd_parts.h"
 
 #define HS_STRING_(x) #x
 #define HS_STRING(x) HS_STRING_(x)
@@ -30,4 +30,8 @@ const hs_kernels HS_KERNEL(hs_kernels) = {
     .linear = HS_KERNEL(hs_linear),
     .gemm = HS_KERNEL(hs_gemm),
     .softmax = HS_KERNEL(hs_softmax),
+    .winograd_make = HS_KERNEL(hs_winograd_make),
+    .winograd_weights = HS_KERNEL(hs_winograd_weights),
+    .winograd_load = HS_KERNEL(hs_winograd_load),
+    .winograd_run = HS_KERNEL(hs_winograd_run),
 };

@@ -1,5 +1,6 @@
 /*
- * Convolution: oneDNN primitives for one band of rows of one item.
+ * Convolution: most of those of 3x3 and stride 1 go to winograd.c; the others
+ * are oneDNN primitives for one band of rows of one item.
  *
  *   rows of the item     0 ........ R ........ 2R ...... OH
  *   tasks (per item)     |  band 0  |  band 1  |  band 2  |
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/onednn/onednn.h"
+#include "backends/onednn/conv2d.h"
 
 enum { HS_SRC, HS_WEIGHTS, HS_BIAS, HS_DST, HS_SCRATCH, HS_ARGS };
 
@@ -92,19 +93,6 @@ static void hs_od_destroy_conv2d(hs_od_step *step) {
         dnnl_primitive_destroy(c->variants[v].primitive);
     }
 }
-
-/* What one convolution of the chain is: a part of the input's channels. */
-typedef struct hs_od_conv_spec {
-    hs_value value; /* the node whose result it is */
-    const hs_node *conv;
-    hs_value src;
-    int first, channels; /* slice of the kernel's inputs */
-    bool adjoint;        /* the slice is then of the result */
-    int pad_top, pad_left, pad_bottom, pad_right;
-    bool sum; /* add to what is in dst */
-    bool bias;
-    int64_t in_c, in_h, in_w, out_c, out_h, out_w;
-} hs_od_conv_spec;
 
 /* Cut the rows into bands, and the bands into kinds. */
 static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s) {
@@ -368,14 +356,19 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
     hs_od_conv_spec s = hs_od_conv_geometry(p, value, conv_value);
     s.sum = sum;
     s.bias = (!s.adjoint && conv->input_count > 2) || item_bias.buffer >= 0;
+    hs_od_part parts[HS_MAX_INPUTS];
+    int count = hs_od_parts(p, conv->input[0], parts), tile = hs_od_winograd_tile(p, &s, s.in_c);
+    if (tile) {
+        HS_TRY(hs_od_plan_winograd(p, &s, tile, parts, count, residual, item_bias));
+        hs_od_release(p, conv->input[0]);
+        return HS_OK;
+    }
     if (s.adjoint) {
         s.src = conv->input[0];
         HS_TRY(hs_od_one_conv(p, &s, residual, item_bias));
         hs_od_release(p, conv->input[0]);
         return HS_OK;
     }
-    hs_od_part parts[HS_MAX_INPUTS];
-    int count = hs_od_parts(p, conv->input[0], parts);
     for (int i = 0; i < count; i++) {
         s.src = parts[i].value;
         s.first = parts[i].first;

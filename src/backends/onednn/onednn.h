@@ -162,6 +162,14 @@ hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **ou
  * outputs, and it is flipped. */
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
                             bool adjoint, const dnnl_memory_desc_t *md, const float **out);
+/* Likewise, transformed for the Winograd convolution (kernels/winograd.h). */
+typedef struct hs_od_winograd_weight {
+    int tile, panels;
+    int64_t panel_floats;
+} hs_od_winograd_weight;
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
+                                bool adjoint, const hs_od_winograd_weight *winograd,
+                                const float **out);
 /* Convert all that was asked for, in parallel. */
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache);

@@ -13,11 +13,12 @@
 
 typedef struct hs_od_weight {
     const hs_tensor *tensor;
-    bool plain;          /* float32 in the file's order; else `md` */
+    bool plain;          /* float32 in the file's order; else `md` or `winograd` */
     int64_t dim[4];      /* o, i, kh, kw of the whole kernel */
     int first, channels; /* slice of i */
     bool adjoint;        /* i and o exchanged, kernel flipped */
     dnnl_memory_desc_t md;
+    hs_od_winograd_weight winograd; /* tile 0: `md` */
     int64_t floats;
     float *data;              /* NULL until converted */
     struct hs_od_want *wants; /* who waits for `data` */
@@ -67,7 +68,8 @@ int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
 static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
     return a->tensor->data == b->tensor->data && a->plain == b->plain && a->first == b->first &&
            a->channels == b->channels && a->adjoint == b->adjoint && a->floats == b->floats &&
-           (a->plain || dnnl_memory_desc_equal(&a->md, &b->md));
+           a->winograd.tile == b->winograd.tile && a->winograd.panels == b->winograd.panels &&
+           (a->plain || a->winograd.tile || dnnl_memory_desc_equal(&a->md, &b->md));
 }
 
 /* Find or add the entry, and have *out filled in when its data exist. */
@@ -124,10 +126,24 @@ hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int ch
     return hs_od_want_weight(p->exec->cache, &like, out, p->err);
 }
 
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
+                                bool adjoint, const hs_od_winograd_weight *winograd,
+                                const float **out) {
+    const hs_node *node = hs_od_node(p, weight);
+    hs_od_weight like = {.tensor = node->weight, .first = first, .channels = channels};
+    like.adjoint = adjoint;
+    like.winograd = *winograd;
+    memcpy(like.dim, node->shape.dim, sizeof like.dim);
+    if (!hs_mul_i64(winograd->panels, winograd->panel_floats, &like.floats))
+        return hs_fail_memory(p->err, SIZE_MAX);
+    return hs_od_want_weight(p->exec->cache, &like, out, p->err);
+}
+
 /* ---------------------------------------------------------- conversion -- */
 
 typedef struct hs_od_conversion {
     hs_weight_cache *cache;
+    const hs_kernels *kernels;
     dnnl_engine_t engine;
     dnnl_stream_t *streams;
     hs_od_weight **todo;
@@ -198,6 +214,19 @@ cleanup:
     return status;
 }
 
+/* Transform the slice; the adjoint's inputs are the kernel's outputs. */
+static void hs_od_transform(const hs_od_conversion *c, const hs_od_weight *w, const float *plain) {
+    int64_t in = w->dim[1] * 9; /* floats of one output */
+    hs_winograd_kernel kernel = {.tile = w->winograd.tile, .w = plain + w->first * 9};
+    kernel.out_c = w->adjoint ? w->channels : (int)w->dim[0];
+    kernel.in_c = w->adjoint ? (int)w->dim[0] : w->channels;
+    kernel.out_stride = w->adjoint ? 9 : in;
+    kernel.in_stride = w->adjoint ? in : 9;
+    kernel.flip = w->adjoint;
+    for (int panel = 0; panel < w->winograd.panels; panel++)
+        c->kernels->winograd_weights(&kernel, panel, w->data + panel * w->winograd.panel_floats);
+}
+
 static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *w, hs_error *err) {
     const hs_tensor *tensor = w->tensor;
     int64_t count = hs_tensor_count(tensor);
@@ -220,6 +249,8 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
         status =
             hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
                     tensor->name, (long long)bad, (double)plain[bad]);
+    else if (w->winograd.tile)
+        hs_od_transform(c, w, plain);
     else if (!w->plain)
         status = hs_od_reorder(c, rank, w, plain, err);
     else if (plain != w->data)
@@ -281,7 +312,8 @@ static hs_status hs_od_convert_all(hs_exec *exec, hs_od_conversion *c, hs_error 
 }
 
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err) {
-    hs_od_conversion c = {exec->cache, exec->engine, exec->streams, NULL, 0, 0, NULL};
+    hs_od_conversion c = {exec->cache, exec->kernels, exec->engine, exec->streams, NULL, 0,
+                          0,           NULL};
     c.todo = hs_calloc((size_t)exec->cache->count, sizeof *c.todo);
     c.errors = hs_calloc((size_t)exec->threads, sizeof *c.errors);
     hs_status status = c.todo && c.errors

@@ -1,0 +1,244 @@
+/* How a Winograd convolution is cut, and the walk over one task; see winograd.h. */
+#include <string.h>
+
+#include "backends/kernels/winograd_parts.h"
+
+/* What V and M of a block may take: most of the second-level cache of today's
+ * server and desktop cores. */
+#define HS_WINO_BLOCK_BYTES (3 << 19)
+
+HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
+    return (int)((a + b - 1) / b);
+}
+
+/* A distance between positions that is no multiple of a page: 36 of those
+ * would fall into one set of the first-level cache. */
+HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
+    return (floats + 1023) / 1024 * 1024 + 16;
+}
+
+/* At most so many tiles, and V of an item is made once for all tasks. */
+#define HS_WINO_SHARED_TILES 128
+#define HS_WINO_BAND_TILES 64
+#define HS_WINO_TASKS 8             /* wanted, at least */
+#define HS_WINO_TASK_WORK 4000000LL /* multiply-adds; less is not worth a task */
+
+static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
+    hs_winograd_spec *spec = &plan->spec;
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
+    int64_t work = tiles * plan->alpha * plan->alpha * plan->padded_c * spec->out_c;
+    if (!spec->sharing)
+        spec->sharing =
+            tiles <= HS_WINO_SHARED_TILES && work > 2 * HS_WINO_TASK_WORK && plan->panels > 1 ? 1
+                                                                                              : -1;
+    if (spec->sharing > 0) {
+        plan->load_tasks = hs_winograd_ceil(tiles, HS_WINO_ROWS);
+        spec->band_rows = plan->tiles_y;
+    }
+    if (!spec->band_rows) {
+        int bands =
+            hs_winograd_ceil(plan->tiles_y, hs_winograd_ceil(HS_WINO_BAND_TILES, plan->tiles_x));
+        spec->band_rows = hs_winograd_ceil(plan->tiles_y, bands);
+    }
+    plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
+    if (!spec->splits) {
+        int wanted = spec->sharing > 0 ? 2 * HS_WINO_TASKS : HS_WINO_TASKS;
+        spec->splits = hs_winograd_ceil(wanted, plan->band_count);
+        if (spec->splits > work / plan->band_count / HS_WINO_TASK_WORK)
+            spec->splits = 1 + (int)(work / plan->band_count / HS_WINO_TASK_WORK);
+    }
+    if (spec->splits > plan->panels)
+        spec->splits = plan->panels;
+    plan->task_count = plan->band_count * spec->splits;
+}
+
+static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
+    hs_winograd_spec *spec = &plan->spec;
+    int task_panels = hs_winograd_ceil(plan->panels, spec->splits);
+    int band_tiles = spec->band_rows * plan->tiles_x;
+    if (!spec->panel_block)
+        spec->panel_block = hs_winograd_ceil(64, HS_WINO_PANEL);
+    if (spec->panel_block > task_panels)
+        spec->panel_block = task_panels;
+    if (!spec->block) {
+        int64_t tile_bytes = (int64_t)plan->alpha * plan->alpha * 4 *
+                             (plan->padded_c + spec->panel_block * HS_WINO_PANEL);
+        spec->block = (int)(HS_WINO_BLOCK_BYTES / tile_bytes) / HS_WINO_ROWS * HS_WINO_ROWS;
+        if (spec->block < 28)
+            spec->block = 28;
+    }
+    if (spec->block > band_tiles || spec->sharing > 0)
+        spec->block = band_tiles;
+}
+
+void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
+    memset(plan, 0, sizeof *plan);
+    plan->spec = *spec;
+    int positions = (spec->tile + 2) * (spec->tile + 2);
+    for (int i = 0; i < spec->part_count; i++) {
+        int chunks = hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK);
+        plan->part_chunk[i] = plan->padded_c / HS_WINO_CHUNK;
+        plan->panel_floats[i] = (int64_t)positions * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
+        plan->in_c += spec->part_c[i];
+        plan->padded_c += chunks * HS_WINO_CHUNK;
+    }
+    plan->alpha = spec->tile + 2;
+    plan->panel = HS_WINO_PANEL;
+    plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
+    plan->tiles_x = hs_winograd_ceil(spec->w, spec->tile);
+    plan->tiles_y = hs_winograd_ceil(spec->h, spec->tile);
+    hs_winograd_cut_tasks(plan);
+    hs_winograd_cut_blocks(plan);
+    int64_t block = plan->spec.block;
+    plan->v_stride = hs_winograd_stride(block * plan->padded_c);
+    plan->m_stride = hs_winograd_stride(block * HS_WINO_PANEL);
+    plan->v_floats = positions * plan->v_stride;
+    plan->scratch_floats =
+        plan->v_floats + plan->spec.panel_block * positions * plan->m_stride + plan->padded_c;
+}
+
+/* ------------------------------------------------------------- running -- */
+
+/* A block of tiles of one task. Its tiles are cut into groups of at most ROWS,
+ * of nearly the same size; a group's V is [chunks][rows][CHUNK]. */
+typedef struct hs_winograd_block {
+    const hs_winograd_plan *plan;
+    const hs_winograd_item *item;
+    int first, count, groups; /* tiles, in rows of the image */
+    float *v, *m;
+    const float *zeros; /* [padded_c] */
+} hs_winograd_block;
+
+HS_INLINE int hs_winograd_group(const hs_winograd_block *b, int group) {
+    return (int)((int64_t)group * b->count / b->groups);
+}
+
+/* The pixels under a tile, of one part; outside the image: zeros. */
+static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
+                               const float **pixel) {
+    const hs_winograd_plan *plan = b->plan;
+    const hs_winograd_spec *spec = &plan->spec;
+    const float *src = b->item->src[part];
+    int64_t channels = spec->part_c[part];
+    int shift = spec->upsample ? 1 : 0, width = spec->w >> shift;
+    int top = tile / plan->tiles_x * spec->tile - 1, left = tile % plan->tiles_x * spec->tile - 1;
+    for (int y = top; y < top + plan->alpha; y++)
+        for (int x = left; x < left + plan->alpha; x++) {
+            bool inside = y >= 0 && y < spec->h && x >= 0 && x < spec->w;
+            *pixel++ =
+                inside ? src + ((int64_t)(y >> shift) * width + (x >> shift)) * channels : b->zeros;
+        }
+}
+
+static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
+    const hs_winograd_plan *plan = b->plan;
+    const float *pixel[36];
+    int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
+    int64_t chunk_stride = (int64_t)(end - begin) * HS_WINO_CHUNK;
+    for (int i = begin; i < end; i++) {
+        float *v = b->v + (int64_t)begin * plan->padded_c + (i - begin) * HS_WINO_CHUNK;
+        for (int part = 0; part < plan->spec.part_count; part++) {
+            int channels = plan->spec.part_c[part];
+            hs_winograd_pixels(b, b->first + i, part, pixel);
+            HS_KERNEL(hs_winograd_input)
+            (plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
+            v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
+        }
+    }
+}
+
+/* M of one panel: group by group, so that a panel's weights at one position stay
+ * in the caches nearby. */
+static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
+    const hs_winograd_plan *plan = b->plan;
+    int positions = plan->alpha * plan->alpha;
+    for (int e = 0; e < positions; e++) {
+        const float *v = b->v + e * plan->v_stride;
+        for (int part = 0; part < plan->spec.part_count; part++) {
+            int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
+            const float *u = b->item->weights[part] + panel * plan->panel_floats[part] +
+                             (int64_t)e * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
+            for (int group = 0; group < b->groups; group++) {
+                int begin = hs_winograd_group(b, group);
+                int rows = hs_winograd_group(b, group + 1) - begin;
+                HS_KERNEL(hs_winograd_product)
+                (rows, chunks,
+                 v + (int64_t)begin * plan->padded_c +
+                     (int64_t)plan->part_chunk[part] * rows * HS_WINO_CHUNK,
+                 u, m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part > 0);
+            }
+        }
+    }
+}
+
+static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
+    const hs_winograd_plan *plan = b->plan;
+    const hs_winograd_spec *spec = &plan->spec;
+    const hs_winograd_item *item = b->item;
+    int64_t pixel = spec->out_c, row = spec->w * pixel;
+    for (int i = 0; i < b->count; i++) {
+        int tile = b->first + i;
+        int y = tile / plan->tiles_x * spec->tile, x = tile % plan->tiles_x * spec->tile;
+        hs_winograd_output_tile t = {.m_stride = plan->m_stride, .row = row, .pixel = pixel};
+        t.rows = spec->h - y < spec->tile ? spec->h - y : spec->tile;
+        t.columns = spec->w - x < spec->tile ? spec->w - x : spec->tile;
+        for (int p = first; p < last; p++) {
+            int k = p * HS_WINO_PANEL;
+            int64_t at = y * row + x * pixel + k;
+            t.count = spec->out_c - k < HS_WINO_PANEL ? spec->out_c - k : HS_WINO_PANEL;
+            t.m = b->m + (p - first) * plan->alpha * plan->alpha * plan->m_stride +
+                  (int64_t)i * HS_WINO_PANEL;
+            t.bias = item->bias ? item->bias + k : NULL;
+            t.residual = item->residual ? item->residual + at : NULL;
+            t.dst = item->dst + at;
+            HS_KERNEL(hs_winograd_output)(spec->tile, &t);
+        }
+    }
+}
+
+/* Tiles [begin, end) of a task; scratch is [zeros][M][V, unless it is shared]. */
+static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan,
+                              const hs_winograd_item *item, int begin, int end, float *scratch) {
+    *b = (hs_winograd_block){.plan = plan, .item = item, .first = begin, .count = end - begin};
+    b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
+    memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
+    b->zeros = scratch;
+    b->m = scratch + plan->padded_c;
+    b->v = plan->load_tasks
+               ? item->v
+               : b->m + plan->spec.panel_block * plan->alpha * plan->alpha * plan->m_stride;
+}
+
+void HS_KERNEL(hs_winograd_load)(const hs_winograd_plan *plan, int task,
+                                 const hs_winograd_item *item, float *scratch) {
+    hs_winograd_block b;
+    hs_winograd_start(&b, plan, item, 0, plan->tiles_x * plan->tiles_y, scratch);
+    hs_winograd_load_group(&b, task);
+}
+
+void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
+                                const hs_winograd_item *item, float *scratch) {
+    const hs_winograd_spec *spec = &plan->spec;
+    int band = task / spec->splits, split = task % spec->splits;
+    int first_panel = (int)((int64_t)split * plan->panels / spec->splits);
+    int last_panel = (int)((int64_t)(split + 1) * plan->panels / spec->splits);
+    int first_row = band * spec->band_rows, last_row = first_row + spec->band_rows;
+    if (last_row > plan->tiles_y)
+        last_row = plan->tiles_y;
+    int first = first_row * plan->tiles_x, tiles = (last_row - first_row) * plan->tiles_x;
+    int blocks = hs_winograd_ceil(tiles, spec->block);
+    for (int i = 0; i < blocks; i++) {
+        hs_winograd_block b;
+        hs_winograd_start(&b, plan, item, first + (int)((int64_t)i * tiles / blocks),
+                          first + (int)((i + 1LL) * tiles / blocks), scratch);
+        for (int group = 0; group < b.groups && !plan->load_tasks; group++)
+            hs_winograd_load_group(&b, group);
+        for (int p = first_panel; p < last_panel; p += spec->panel_block) {
+            int last = p + spec->panel_block < last_panel ? p + spec->panel_block : last_panel;
+            for (int panel = p; panel < last; panel++)
+                hs_winograd_multiply(
+                    &b, panel, b.m + (panel - p) * plan->alpha * plan->alpha * plan->m_stride);
+            hs_winograd_save(&b, p, last);
+        }
+    }
+}

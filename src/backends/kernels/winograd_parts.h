@@ -1,0 +1,102 @@
+/* What the files of the Winograd convolution share; compiled once for each
+ * instruction set. */
+#ifndef HS_BACKENDS_WINOGRAD_PARTS_H
+#define HS_BACKENDS_WINOGRAD_PARTS_H
+
+#include "backends/kernels/simd.h"
+
+/*
+ * One register's worth of floats (LANES), and the shape of the innermost
+ * product: ROWS tiles by VECTORS registers of output channels, which with the
+ * VECTORS of weights and one broadcast just fill the register file.
+ */
+#if defined(__AVX512F__)
+#define HS_WINO_LANES 16
+#define HS_WINO_VECTORS 2
+#define HS_WINO_ROWS 14
+#elif defined(__AVX2__)
+#define HS_WINO_LANES 8
+#define HS_WINO_VECTORS 2
+#define HS_WINO_ROWS 6
+#elif defined(__aarch64__)
+#define HS_WINO_LANES 4
+#define HS_WINO_VECTORS 4
+#define HS_WINO_ROWS 6
+#else
+#define HS_WINO_LANES 4
+#define HS_WINO_VECTORS 4
+#define HS_WINO_ROWS 2
+#endif
+#define HS_WINO_PANEL (HS_WINO_LANES * HS_WINO_VECTORS)
+/* The points of interpolation for tiles of 4: 0, +-HS_A, +-HS_B, infinity. */
+#define HS_A 0.625f
+#define HS_B 1.5f
+#define HS_A2 (HS_A * HS_A)
+#define HS_B2 (HS_B * HS_B)
+#define HS_P (HS_A2 + HS_B2)
+#define HS_Q (HS_A2 * HS_B2)
+
+#define HS_WINO_CHUNK 16 /* channels that lie together in V */
+
+typedef float hs_wino_vec __attribute__((vector_size(4 * HS_WINO_LANES), aligned(4), may_alias));
+
+HS_INLINE hs_wino_vec hs_wino_load(const float *x) {
+    return *(const hs_wino_vec *)x;
+}
+
+HS_INLINE void hs_wino_store(float *x, hs_wino_vec v) {
+    *(hs_wino_vec *)x = v;
+}
+
+/* The first `count` < LANES floats; the others are 0. */
+HS_INLINE hs_wino_vec hs_wino_load_some(const float *x, int count) {
+    hs_wino_vec v = {0};
+    for (int i = 0; i < count; i++)
+        v[i] = x[i];
+    return v;
+}
+
+HS_INLINE void hs_wino_store_some(float *x, hs_wino_vec v, int count) {
+    for (int i = 0; i < count; i++)
+        x[i] = v[i];
+}
+
+/*
+ * M[rows][PANEL] = V[chunks][rows][CHUNK] U[chunks * CHUNK][PANEL] for one
+ * position, or += with `more`; 1 <= rows <= ROWS. Each result is one chain over
+ * c in order, so it does not depend on `rows`.
+ */
+void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
+                                    bool more);
+
+/*
+ * B^T d B of one tile for channels [0, channels) of one part. pixel[y * alpha
+ * + x] are the part's pixels, or zeros. Channel c of position e goes to
+ * v[e * v_stride + (c / CHUNK) * chunk_stride + c % CHUNK]; channels up to the
+ * next multiple of CHUNK become 0.
+ */
+void HS_KERNEL(hs_winograd_input)(int tile, const float *const *pixel, int channels, float *v,
+                                  int64_t v_stride, int64_t chunk_stride);
+
+/*
+ * A^T M A of one tile and `count` <= PANEL channels, plus bias and residual
+ * (NULL: none), into rows x columns pixels of dst, `row` and `pixel` floats
+ * apart. residual lies like dst.
+ */
+typedef struct hs_winograd_output_tile {
+    const float *m;
+    int64_t m_stride;
+    const float *bias, *residual;
+    float *dst;
+    int64_t row, pixel;
+    int rows, columns, count;
+} hs_winograd_output_tile;
+void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *t);
+
+/* The functions of the table. */
+hs_winograd_make HS_KERNEL(hs_winograd_make);
+hs_winograd_weights HS_KERNEL(hs_winograd_weights);
+hs_winograd_load HS_KERNEL(hs_winograd_load);
+hs_winograd_run HS_KERNEL(hs_winograd_run);
+
+#endif

@@ -1,0 +1,65 @@
+/* G g G^T of the Winograd convolution, a panel of output channels at a time. */
+#include <string.h>
+
+#include "backends/kernels/winograd_parts.h"
+
+typedef double hs_winograd_lanes[HS_WINO_PANEL];
+
+/* out[i] = row i of G times (x[0], x[1], x[2]), for all output channels of a panel. */
+HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_stride,
+                             hs_winograd_lanes *out, int64_t out_stride) {
+    static const double g4[6][3] = {
+        {1 / (double)HS_Q, 0, 0},
+#define HS_ROW(t, n) {1 / (n), (t) / (n), (t) * (t) / (n)}
+        HS_ROW((double)HS_A, 2.0 * (double)HS_A2 * ((double)HS_A2 - (double)HS_B2)),
+        HS_ROW(-(double)HS_A, 2.0 * (double)HS_A2 * ((double)HS_A2 - (double)HS_B2)),
+        HS_ROW((double)HS_B, 2.0 * (double)HS_B2 * ((double)HS_B2 - (double)HS_A2)),
+        HS_ROW(-(double)HS_B, 2.0 * (double)HS_B2 * ((double)HS_B2 - (double)HS_A2)),
+        {0, 0, 1},
+    };
+    static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    const double(*g)[3] = tile == 4 ? g4 : g2;
+    for (int i = 0; i < tile + 2; i++)
+        for (int k = 0; k < HS_WINO_PANEL; k++)
+            out[i * out_stride][k] =
+                g[i][0] * x[0][k] + g[i][1] * x[x_stride][k] + g[i][2] * x[2 * x_stride][k];
+}
+
+/* G g G^T of one input channel and a panel of output channels: g [3][3]. */
+HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g, float *u,
+                                      int64_t stride) {
+    const int alpha = tile + 2;
+    hs_winograd_lanes half[6 * 3], whole[6];
+    for (int x = 0; x < 3; x++)
+        hs_winograd_g(tile, g + x, 3, half + x, 3);
+    for (int y = 0; y < alpha; y++) {
+        hs_winograd_g(tile, half + 3 * y, 1, whole, 1);
+        for (int x = 0; x < alpha; x++)
+            for (int k = 0; k < HS_WINO_PANEL; k++)
+                u[(y * alpha + x) * stride + k] = (float)whole[x][k];
+    }
+}
+
+void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel, float *packed) {
+    int first = panel * HS_WINO_PANEL, rest = kernel->out_c - first;
+    int count = rest < HS_WINO_PANEL ? rest : HS_WINO_PANEL;
+    int padded_c = (kernel->in_c + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
+    int positions = (kernel->tile + 2) * (kernel->tile + 2);
+    int64_t stride = (int64_t)padded_c * HS_WINO_PANEL;
+    hs_winograd_lanes g[9];
+    memset(g, 0, sizeof g);
+    for (int e = 0; e < positions; e++) /* channels that do not exist */
+        memset(packed + e * stride + (int64_t)kernel->in_c * HS_WINO_PANEL, 0,
+               (size_t)(padded_c - kernel->in_c) * HS_WINO_PANEL * sizeof(float));
+    for (int c = 0; c < kernel->in_c; c++) {
+        for (int k = 0; k < count; k++) {
+            const float *w = kernel->w + (first + k) * kernel->out_stride + c * kernel->in_stride;
+            for (int tap = 0; tap < 9; tap++)
+                g[tap][k] = (double)w[kernel->flip ? 8 - tap : tap];
+        }
+        if (kernel->tile == 4)
+            hs_winograd_one_kernel(4, g, packed + (int64_t)c * HS_WINO_PANEL, stride);
+        else
+            hs_winograd_one_kernel(2, g, packed + (int64_t)c * HS_WINO_PANEL, stride);
+    }
+}

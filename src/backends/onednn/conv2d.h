@@ -1,0 +1,34 @@
+/* What the ways to run a convolution share: conv2d.c, winograd.c. */
+#ifndef HS_BACKENDS_ONEDNN_CONV2D_H
+#define HS_BACKENDS_ONEDNN_CONV2D_H
+
+#include "backends/onednn/onednn.h"
+
+/* What one convolution is: of all input channels, or of a part of them. */
+typedef struct hs_od_conv_spec {
+    hs_value value; /* the node whose result it is */
+    const hs_node *conv;
+    hs_value src;
+    int first, channels; /* slice of the kernel's inputs */
+    bool adjoint;        /* the slice is then of the result */
+    int pad_top, pad_left, pad_bottom, pad_right;
+    bool sum; /* add to what is in dst */
+    bool bias;
+    int64_t in_c, in_h, in_w, out_c, out_h, out_w;
+} hs_od_conv_spec;
+
+/* Side of the Winograd tile (winograd.h) for a 3x3 convolution of stride 1, or
+ * 0 where oneDNN's direct one wins. By measurement: see conv_table.c. */
+int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int64_t w);
+
+/* The tile for this convolution; 0 also where the kernel is not 3x3, or the
+ * stride or padding not 1. in_c: of all parts. */
+int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c);
+
+/* Plan the steps of the whole convolution, whose input lies in `parts`. s->sum
+ * adds `residual`, or what is in the result's place where that has no buffer. */
+hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
+                              const hs_od_part *parts, int count, hs_od_place residual,
+                              hs_od_place item_bias);
+
+#endif

@@ -1,0 +1,270 @@
+/*
+ * The Winograd convolution against a direct one in double: sizes that fill no
+ * tile, channels that fill no vector, concatenated parts, upsampled inputs,
+ * bias and residual, on every instruction set that this CPU runs; then that
+ * how the work is cut changes nothing.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/kernels/kernels.h"
+#include "base/mem.h"
+#include "support.h"
+
+static const char *const isas[] = {"generic", "avx2", "avx512"};
+
+typedef struct wino_case {
+    hs_winograd_spec spec;
+    bool bias, residual;
+} wino_case;
+
+/* Inputs, weights and results of a case; all random, [-1, 1). */
+typedef struct wino_data {
+    int in_c;
+    int64_t pixels, src_pixels;
+    float *src[HS_WINOGRAD_PARTS], *w, *bias, *residual, *got;
+    double *want;
+} wino_data;
+
+static float *random_floats(uint64_t seed, int64_t count) {
+    float *x = hs_alloc_aligned((size_t)count, sizeof *x);
+    assert_non_null(x);
+    hs_test_fill(seed, x, count);
+    return x;
+}
+
+static void make_data(const hs_winograd_spec *s, wino_data *d) {
+    *d = (wino_data){0};
+    d->pixels = (int64_t)s->h * s->w;
+    d->src_pixels = s->upsample ? d->pixels / 4 : d->pixels;
+    for (int i = 0; i < s->part_count; i++) {
+        d->src[i] = random_floats(11 + (uint64_t)i, d->src_pixels * s->part_c[i]);
+        d->in_c += s->part_c[i];
+    }
+    d->w = random_floats(2, (int64_t)s->out_c * d->in_c * 9);
+    d->bias = random_floats(3, s->out_c);
+    d->residual = random_floats(4, d->pixels * s->out_c);
+    d->got = random_floats(5, d->pixels * s->out_c);
+    d->want = hs_calloc((size_t)(d->pixels * s->out_c), sizeof *d->want);
+    assert_non_null(d->want);
+}
+
+static void free_data(wino_data *d) {
+    for (int i = 0; i < HS_WINOGRAD_PARTS; i++)
+        free(d->src[i]);
+    free(d->w);
+    free(d->bias);
+    free(d->residual);
+    free(d->got);
+    free(d->want);
+}
+
+/* One pixel of the result: the definition. */
+static void direct_pixel(const wino_case *c, const wino_data *d, int y, int x, double *out) {
+    const hs_winograd_spec *s = &c->spec;
+    int shift = s->upsample, width = s->w >> shift;
+    for (int k = 0; k < s->out_c; k++)
+        out[k] = c->bias ? (double)d->bias[k] : 0;
+    for (int i = -1; i <= 1; i++)
+        for (int j = -1; j <= 1; j++) {
+            if (y + i < 0 || y + i >= s->h || x + j < 0 || x + j >= s->w)
+                continue;
+            int64_t at = (int64_t)((y + i) >> shift) * width + ((x + j) >> shift);
+            const float *w = d->w + (i + 1) * 3 + j + 1;
+            for (int part = 0; part < s->part_count; part++) {
+                const float *src = d->src[part] + at * s->part_c[part];
+                for (int q = 0; q < s->part_c[part]; q++, w += 9)
+                    for (int k = 0; k < s->out_c; k++)
+                        out[k] += (double)src[q] * (double)w[(int64_t)k * d->in_c * 9];
+            }
+        }
+}
+
+static void direct(const wino_case *c, wino_data *d) {
+    int64_t out_c = c->spec.out_c;
+    for (int y = 0; y < c->spec.h; y++)
+        for (int x = 0; x < c->spec.w; x++) {
+            int64_t at = ((int64_t)y * c->spec.w + x) * out_c;
+            direct_pixel(c, d, y, x, d->want + at);
+            for (int64_t k = at; c->residual && k < at + out_c; k++)
+                d->want[k] += (double)d->residual[k];
+        }
+}
+
+/* Transformed weights of a part; half the time through the adjoint's order. */
+static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_data *d,
+                   const hs_winograd_plan *plan, int part, int first) {
+    int64_t floats = plan->panel_floats[part], in = c->spec.part_c[part], out = c->spec.out_c;
+    float *packed = hs_alloc_aligned((size_t)(plan->panels * floats), sizeof *packed);
+    float *flipped = hs_alloc_aligned((size_t)(in * out), 9 * sizeof *flipped);
+    assert_non_null(packed);
+    assert_non_null(flipped);
+    for (int64_t k = 0; k < out; k++)
+        for (int64_t q = 0; q < in; q++)
+            for (int t = 0; t < 9; t++)
+                flipped[(q * out + k) * 9 + 8 - t] = d->w[(k * d->in_c + first + q) * 9 + t];
+    memset(packed, 0xff, (size_t)(plan->panels * floats) * sizeof *packed);
+    hs_winograd_kernel kernel = {.tile = c->spec.tile, .out_c = (int)out, .in_c = (int)in};
+    kernel.flip = c->bias;
+    kernel.w = c->bias ? flipped : d->w + (int64_t)first * 9;
+    kernel.out_stride = c->bias ? 9 : (int64_t)d->in_c * 9;
+    kernel.in_stride = c->bias ? out * 9 : 9;
+    for (int p = 0; p < plan->panels; p++)
+        kernels->winograd_weights(&kernel, p, packed + p * floats);
+    free(flipped);
+    return packed;
+}
+
+/* got = the convolution, tasks from the last to the first; a residual in place. */
+static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d, bool in_place) {
+    hs_winograd_plan plan;
+    kernels->winograd_make(&c->spec, &plan);
+    assert_true(plan.task_count > 0 && plan.in_c == d->in_c);
+    float *scratch = hs_alloc_aligned((size_t)plan.scratch_floats, sizeof(float));
+    float *v = hs_alloc_aligned((size_t)plan.v_floats, sizeof(float));
+    assert_non_null(scratch);
+    assert_non_null(v);
+    memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
+    memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
+    hs_winograd_item item = {.dst = d->got, .v = v};
+    for (int part = 0, first = 0; part < c->spec.part_count; first += c->spec.part_c[part++])
+        item.weights[part] = pack(kernels, c, d, &plan, part, first);
+    memcpy(item.src, d->src, sizeof d->src);
+    size_t bytes = (size_t)(d->pixels * c->spec.out_c) * sizeof(float);
+    memset(d->got, 0xff, bytes);
+    if (c->residual && in_place)
+        memcpy(d->got, d->residual, bytes);
+    item.bias = c->bias ? d->bias : NULL;
+    item.residual = !c->residual ? NULL : in_place ? d->got : d->residual;
+    for (int task = plan.load_tasks - 1; task >= 0; task--)
+        kernels->winograd_load(&plan, task, &item, scratch);
+    for (int task = plan.task_count - 1; task >= 0; task--)
+        kernels->winograd_run(&plan, task, &item, scratch);
+    free(v);
+    free(scratch);
+    for (int part = 0; part < c->spec.part_count; part++)
+        free((float *)item.weights[part]);
+}
+
+typedef struct wino_errors {
+    double rms, max; /* over the rms of the result */
+} wino_errors;
+
+static wino_errors errors_of(const wino_data *d, int64_t count) {
+    double square = 0, difference = 0, worst = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double e = fabs((double)d->got[i] - d->want[i]);
+        if (!isfinite(e))
+            fail_msg("value %lld is %g", (long long)i, (double)d->got[i]);
+        difference += e * e;
+        square += d->want[i] * d->want[i];
+        worst = fmax(worst, e);
+    }
+    return (wino_errors){sqrt(difference / square), worst / sqrt(square / (double)count)};
+}
+
+/* RMS_BOUND, MAX_BOUND: see the observed errors printed by test_errors' run. */
+static void check(const wino_case *c, double rms, double max, wino_errors *largest) {
+    wino_data d;
+    make_data(&c->spec, &d);
+    direct(c, &d);
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[i]);
+        if (!kernels)
+            continue;
+        winograd(kernels, c, &d, i % 2 == 0);
+        wino_errors e = errors_of(&d, d.pixels * c->spec.out_c);
+        largest->rms = fmax(largest->rms, e.rms);
+        largest->max = fmax(largest->max, e.max);
+        if (!(e.rms < rms) || !(e.max < max))
+            fail_msg("%s: %dx%d, %d -> %d channels, tile %d: rms error %g, largest %g",
+                     kernels->isa, c->spec.h, c->spec.w, d.in_c, c->spec.out_c, c->spec.tile, e.rms,
+                     e.max);
+    }
+    free_data(&d);
+}
+
+/* Each size with channels in and out from the list, both tiles, and bias and
+ * residual in turn. */
+static void test_sizes(void **state) {
+    static const int sizes[][2] = {{1, 1}, {1, 7}, {2, 2},   {3, 5},   {4, 4},
+                                   {6, 3}, {9, 8}, {13, 17}, {24, 31}, {65, 65}};
+    static const int channels[][2] = {{1, 1},   {3, 5},   {5, 3},    {16, 16}, {17, 31},
+                                      {31, 17}, {64, 64}, {130, 33}, {16, 130}};
+    wino_errors four = {0, 0}, two = {0, 0};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t j = 0; j < sizeof channels / sizeof *channels; j++) {
+            int64_t work = (int64_t)sizes[i][0] * sizes[i][1] * channels[j][0] * channels[j][1];
+            if (work > 4500000)
+                continue;
+            wino_case c = {.spec = {.h = sizes[i][0], .w = sizes[i][1], .part_count = 1}};
+            c.spec.part_c[0] = channels[j][0];
+            c.spec.out_c = channels[j][1];
+            c.bias = (i + j) % 2;
+            c.residual = (i + j) / 2 % 2;
+            c.spec.tile = 4;
+            check(&c, 1e-5, 1e-4, &four);
+            c.spec.tile = 2;
+            check(&c, 1e-5, 1e-4, &two);
+        }
+    print_message("tile 4: rms %.2g, largest %.2g; tile 2: rms %.2g, largest %.2g\n", four.rms,
+                  four.max, two.rms, two.max);
+}
+
+static void test_parts_and_upsampling(void **state) {
+    wino_errors largest = {0, 0};
+    for (int tile = 2; tile <= 4; tile += 2)
+        for (int upsample = 0; upsample < 2; upsample++) {
+            wino_case c = {.spec = {.h = 14, .w = 22, .out_c = 40, .tile = tile}};
+            c.spec.upsample = upsample;
+            c.spec.part_count = 3;
+            memcpy(c.spec.part_c, (int[]){5, 16, 33}, 3 * sizeof(int));
+            c.bias = c.residual = true;
+            check(&c, 1e-5, 1e-4, &largest);
+        }
+}
+
+/* However tasks and blocks are cut, the bits are the same. */
+static void test_cuts(void **state) {
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[i]);
+        if (!kernels)
+            continue;
+        wino_case c = {.spec = {.h = 30, .w = 27, .out_c = 70, .tile = 4, .part_count = 1}};
+        c.spec.part_c[0] = 20;
+        c.bias = c.residual = true;
+        wino_data d;
+        make_data(&c.spec, &d);
+        winograd(kernels, &c, &d, false);
+        size_t bytes = (size_t)(d.pixels * c.spec.out_c) * sizeof(float);
+        float *first = malloc(bytes);
+        assert_non_null(first);
+        memcpy(first, d.got, bytes);
+        static const int cuts[][5] = {{1, 1, 1, 1, -1},
+                                      {5, 2, 3, 2, -1},
+                                      {17, 1, 8, 3, -1},
+                                      {99, 9, 2, 5, -1},
+                                      {0, 0, 0, 4, 1}};
+        for (int k = 0; k < 5; k++) {
+            c.spec.block = cuts[k][0];
+            c.spec.panel_block = cuts[k][1];
+            c.spec.band_rows = cuts[k][2];
+            c.spec.splits = cuts[k][3];
+            c.spec.sharing = cuts[k][4];
+            winograd(kernels, &c, &d, true);
+            assert_memory_equal(d.got, first, bytes);
+        }
+        free(first);
+        free_data(&d);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_parts_and_upsampling),
+        cmocka_unit_test(test_cuts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
