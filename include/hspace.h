@@ -409,6 +409,110 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);
 
+/* -------------------------------------------------------------- labels -- */
+
+/* A table of labels or scores: a row an image, a column an attribute. */
+typedef struct hs_labels hs_labels;
+
+typedef struct hs_labels_view {
+    int rows, attributes;
+    int bad;                     /* rows of the file that were left out */
+    const char *const *items;    /* [rows] the first column: a file or a seed */
+    const char *const *partners; /* [rows] the second file of each pair, or NULL */
+    const int64_t *seeds;        /* [rows] of "12" or "003_seed_12.png"; -1: names none */
+    const char *const *names;    /* [attributes] */
+    const double *values;        /* [rows, attributes]; NAN: the cell is empty */
+} hs_labels_view;
+
+/*
+ * Read a CSV with a header (file or seed, then the attributes' names; separated
+ * by commas, semicolons or tabs) or a table as CelebA's list_attr_celeba.txt.
+ * With `pairs`: two columns of files, with the attribute and without it. Rows
+ * that cannot be used (another number of cells, text for a number, an item that
+ * stood there before) are named to the monitor, counted in `bad` and left out;
+ * HS_ERROR_FORMAT where there is no header or no row is left.
+ */
+HS_API hs_status hs_labels_load(const char *path, bool pairs, const hs_monitor *monitor,
+                                hs_labels **out, hs_error *err);
+HS_API void hs_labels_view_get(const hs_labels *labels, hs_labels_view *view);
+/* The attribute's column, or -1. */
+HS_API int hs_labels_find(const hs_labels *labels, const char *attribute);
+HS_API void hs_labels_free(hs_labels *labels);
+
+/* --------------------------------------------------------------- index -- */
+
+/*
+ * An index of samples: seeds, how they were made, and their scores, in an SQLite
+ * file (docs/FORMATS.md). Every call that writes is one transaction: a process
+ * that is killed leaves an index that opens and lacks at most its last batch.
+ * Several processes may add to one index; each waits for the others'
+ * transactions, up to a minute.
+ */
+typedef struct hs_index hs_index;
+
+/* HS_ERROR_FORMAT for a file that is damaged or is no index; `create`: an absent
+ * or empty one becomes one. */
+HS_API hs_status hs_index_open(const char *path, bool create, hs_index **out, hs_error *err);
+HS_API void hs_index_free(hs_index *index);
+
+/* How all samples of an index were made. */
+typedef struct hs_index_recipe {
+    const char *model; /* hs_model_fingerprint */
+    const char *name;  /* path or id, for messages; not compared */
+    int steps;
+    const double *eta; /* [eta_count]: 1 or steps */
+    int eta_count;
+    int64_t z_seed; /* as in hs_sampler_options */
+    bool clip;
+    const char *h_space; /* "before", "middle", "after"; images do not depend on it, not compared */
+} hs_index_recipe;
+
+/* Give a new index its recipe; HS_ERROR_MISMATCH where it has another one. */
+HS_API hs_status hs_index_bind(hs_index *index, const hs_index_recipe *recipe, hs_error *err);
+/* *any: whether there is one. What it points to belongs to the index. */
+HS_API hs_status hs_index_recipe_get(hs_index *index, hs_index_recipe *out, bool *any,
+                                     hs_error *err);
+
+/* Who scores: kind "classifier" or "labels"; the fingerprint tells sources apart.
+ * *source is its number in this index. */
+HS_API hs_status hs_index_source(hs_index *index, const char *kind, const char *name,
+                                 const char *fingerprint, const char *const *attributes, int count,
+                                 int64_t *source, hs_error *err);
+/*
+ * Take up to `limit` seeds of first ... first + n - 1 that this source has not
+ * scored and no living process is at: *count of them in `seeds` [limit]; 0: there
+ * are none left. *busy: at least this many others are at work on.
+ */
+HS_API hs_status hs_index_claim(hs_index *index, int64_t source, int64_t first, int64_t n,
+                                int limit, int64_t *seeds, int *count, int64_t *busy,
+                                hs_error *err);
+/* Give this process's claims back: it stops before they are done. */
+HS_API hs_status hs_index_release(hs_index *index, hs_error *err);
+/* Add scores [n,count] (NAN: not known) of seeds [n]; their claims end. */
+HS_API hs_status hs_index_add(hs_index *index, int64_t source, int n, const int64_t *seeds,
+                              const char *const *attributes, int count, const double *values,
+                              hs_error *err);
+/* Add labels by seed, as a source of their own; rows that name no seed are told
+ * and left out. *added: rows that went in. */
+HS_API hs_status hs_index_import(hs_index *index, const char *name, const hs_labels *labels,
+                                 const hs_monitor *monitor, int *added, hs_error *err);
+
+typedef struct hs_index_attribute {
+    const char *name, *kind, *source; /* of the index */
+    int64_t samples;                  /* that have a score */
+    double mean, min, max;
+} hs_index_attribute;
+
+/* Its attributes: *out [*count], free() it. */
+HS_API hs_status hs_index_summary(hs_index *index, hs_index_attribute **out, int *count,
+                                  hs_error *err);
+/* Seeds with a score. */
+HS_API hs_status hs_index_samples(hs_index *index, int64_t *samples, hs_error *err);
+/* All seeds, rising, and their scores for `attributes`; `source` says whose where
+ * several have scored one, else NULL. */
+HS_API hs_status hs_index_scores(hs_index *index, const char *const *attributes, int count,
+                                 const char *source, hs_labels **out, hs_error *err);
+
 /* ------------------------------------------------------------- recipes -- */
 
 /* One edit of a recipe: hs_edit by file and name. */

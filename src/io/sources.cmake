@@ -19,5 +19,6 @@ list(APPEND IO # foreign formats
   io/torch_zip.c
   io/torch_legacy.c
   io/tfjs_model.c)
+list(APPEND IO io/csv.c io/labels.c)
 set(IO_IMAGE io/image.c io/image_fit.c io/vips_setup.c)
 list(APPEND IO io/public_tensors.c)
