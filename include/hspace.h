@@ -571,6 +571,95 @@ HS_API hs_status hs_tensors_get(hs_tensors *tensors, const char *name, hs_tensor
 HS_API hs_status hs_tensors_save(const char *path, const hs_tensor_view *views, int count,
                                  hs_error *err);
 
+/* -------------------------------------------------------- classifiers -- */
+
+/* Scores of images by attribute: a residual network bound to a back end. */
+typedef struct hs_classifier hs_classifier;
+
+/* How a classifier's outputs become scores. */
+typedef enum hs_classifier_kind {
+    HS_CLASSIFIER_AUTO,         /* what the checkpoint says, else by its outputs and labels */
+    HS_CLASSIFIER_SINGLE_LABEL, /* softmax: probabilities that sum to 1 */
+    HS_CLASSIFIER_MULTI_LABEL,  /* logistic function: a probability each */
+    HS_CLASSIFIER_REGRESSION,   /* the outputs as they are */
+    HS_CLASSIFIER_PAIRS,        /* two outputs a label, (no, yes): softmax of each pair */
+    HS_CLASSIFIER_POSE          /* Hopenet: yaw, pitch, roll in degrees, sum_b p_b 3 b - 99 */
+} hs_classifier_kind;
+
+typedef struct hs_classifier_options {
+    hs_backend_kind backend; /* default HS_BACKEND_ONEDNN */
+    int threads;             /* 0: as many as the process may use */
+    hs_classifier_kind kind; /* default HS_CLASSIFIER_AUTO */
+    const char *labels;      /* a file with one label a line, UTF-8, in place of the
+                                checkpoint's own; NULL: these */
+    /* "size=224,mean=0.485/0.456/0.406,std=0.229/0.224/0.225" in place of
+     * preprocessor_config.json: a size or HEIGHTxWIDTH, mean and std of values from
+     * 0 to 1 (one a channel, or one for all), and perhaps ",resample=bilinear",
+     * "bicubic" or "lanczos". NULL: the file, which must be there then. */
+    const char *preprocess;
+} hs_classifier_options;
+
+HS_API hs_classifier_options hs_classifier_options_default(void);
+
+/*
+ * Open a classifier:
+ *  - a folder (or an id in the hub's local cache) of transformers'
+ *    ResNetForImageClassification: config.json, model.safetensors or
+ *    pytorch_model.bin, preprocessor_config.json;
+ *  - a file with a torchvision ResNet's state dict (.safetensors, or .pth and
+ *    others by torch.save; names may begin with "module." or "model."), which
+ *    needs labels and preprocess. Its head: "fc" with one output a label (one
+ *    label: multi-label, else single-label, unless `kind` says otherwise) or two
+ *    a label (pairs); "fc.0", "fc.1", ... with two outputs each, also called
+ *    fcs, heads or classifiers (pairs); or Hopenet's "fc_yaw", "fc_pitch" and
+ *    "fc_roll" of 66 bins, which needs no labels.
+ * `options` may be NULL. One that needs labels or preprocess that nobody gives
+ * is HS_ERROR_ARGUMENT, labels of another number HS_ERROR_MISMATCH, tensors that
+ * are missing, misshapen or superfluous HS_ERROR_FORMAT.
+ */
+HS_API hs_status hs_classifier_open(const char *path, const hs_classifier_options *options,
+                                    const hs_monitor *monitor, hs_classifier **out, hs_error *err);
+/* The same from memory: "config.json", "model.safetensors" and
+ * "preprocessor_config.json". The blobs must outlive the classifier. */
+HS_API hs_status hs_classifier_open_blobs(const char *name, const hs_blob *blobs, size_t count,
+                                          const hs_classifier_options *options,
+                                          const hs_monitor *monitor, hs_classifier **out,
+                                          hs_error *err);
+HS_API void hs_classifier_free(hs_classifier *classifier);
+
+typedef struct hs_classifier_info {
+    const char *name;         /* the path or id it was opened by */
+    const char *architecture; /* "ResNetForImageClassification", "torchvision ResNet" */
+    hs_classifier_kind kind;  /* never HS_CLASSIFIER_AUTO */
+    int64_t parameters;
+    int channels;      /* of the images it takes */
+    int height, width; /* of its input; 0: as the image's */
+    int label_count;
+} hs_classifier_info;
+
+HS_API void hs_classifier_get_info(const hs_classifier *classifier, hs_classifier_info *info);
+/* [*count] labels, one a score. */
+HS_API const char *const *hs_classifier_labels(const hs_classifier *classifier, int *count);
+/* The label's index, or -1. */
+HS_API int hs_classifier_find(const hs_classifier *classifier, const char *label);
+/* As hs_model_fingerprint, over all that scores depend on: config, weights,
+ * preprocessing, labels and kind. */
+HS_API hs_status hs_classifier_fingerprint(hs_classifier *classifier, char out[33], hs_error *err);
+
+/*
+ * Scores of n images of any size.
+ *   image   C, H, W
+ *   images  [n,C,H,W] in [-1,1]; what is outside is clamped, as in a picture file
+ *   scores  [n,labels]: probabilities in [0,1]; regression: the model's units;
+ *           pose: degrees
+ * Images are resized as the classifier asks, antialiased, in float; of equal size
+ * they are not touched. Works in batches; an image's scores are the same bits
+ * whatever the batch and the number of threads. HS_ERROR_MISMATCH where C is not
+ * the classifier's. On failure the scores of batches that were finished are there.
+ */
+HS_API hs_status hs_classifier_scores(hs_classifier *classifier, int n, const int image[3],
+                                      const float *images, float *scores, hs_error *err);
+
 /* ------------------------------------------------------------- figures -- */
 
 /* 8-bit pixels, interleaved [height, width, bands], owned by the caller. */

@@ -31,6 +31,7 @@ set(SOURCES
   backends/onednn/linear.c
   backends/onednn/norm_tangent.c
   backends/onednn/plan.c
+  backends/onednn/pool.c
   backends/onednn/resample.c
   backends/onednn/small.c
   backends/onednn/transfer.c

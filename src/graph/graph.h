@@ -26,7 +26,7 @@ typedef enum hs_op {
     HS_OP_CONV2D,       /* (x, w [o,i,kh,kw], bias [o] or none) */
     HS_OP_LINEAR,       /* (x [n,i], w [o,i], bias [o] or none) */
     HS_OP_GROUP_NORM,   /* (x, gamma [c], beta [c], group_norm_stats of x or none) */
-    HS_OP_ACTIVATION,   /* (x) SiLU, mish, GELU */
+    HS_OP_ACTIVATION,   /* (x) SiLU, mish, GELU, ReLU */
     HS_OP_TIME_EMBED,   /* (t [n]) -> [n,dim] sinusoids */
     HS_OP_FOURIER_EMBED,/* (t [n], w [dim/2]) -> [n,dim], of log t */
     HS_OP_ADD,          /* (a, b) same shape */
@@ -37,6 +37,8 @@ typedef enum hs_op {
     HS_OP_CONCAT,       /* (a, b, ...) along channels */
     HS_OP_UPSAMPLE,     /* (x) nearest, twice as high and wide */
     HS_OP_AVG_POOL,     /* (x) 2x2, stride 2; the last row of an odd height is dropped */
+    HS_OP_MAX_POOL,     /* (x) square windows, padded with minus infinity */
+    HS_OP_MEAN_SPATIAL, /* (x [n,c,h,w]) -> [n,c]: global average pooling */
     HS_OP_ATTENTION,    /* (q, k, v [n,c,h,w]): tokens are the h*w positions */
     /*
      * What derivatives need. Linear in their last inputs; see ops/ for which.
@@ -51,6 +53,8 @@ typedef enum hs_op {
     HS_OP_GROUP_NORM_TANGENT,    /* (x, stats, gamma, v) */
     HS_OP_GROUP_NORM_COTANGENT,  /* (x, stats, gamma, u) */
     HS_OP_ACTIVATION_SLOPE,      /* (x): f'(x) */
+    HS_OP_MAX_POOL_TANGENT,      /* (x, v): v where x is the window's largest */
+    HS_OP_MAX_POOL_COTANGENT,    /* (x, u): u added there */
     HS_OP_MUL,                   /* (a, v) same shape, or a with one row */
     HS_OP_MODULATE_SCALE,        /* (s [n,2c], v [n,c,h,w]): v * (1 + s[:c]) */
     HS_OP_ATTENTION_PROBS,       /* (q, k) -> [n,heads,L,L] */
@@ -62,7 +66,7 @@ typedef enum hs_op {
     HS_OP_COUNT
 } hs_op;
 
-typedef enum hs_activation { HS_SILU, HS_MISH, HS_GELU } hs_activation; /* GELU: erf */
+typedef enum hs_activation { HS_SILU, HS_MISH, HS_GELU, HS_RELU } hs_activation; /* GELU: erf */
 
 typedef struct hs_shape {
     int rank;
@@ -79,6 +83,7 @@ typedef union hs_attr {
     struct { int dim; bool flip_sin_to_cos; double freq_shift; double max_period; } time_embed;
     struct { bool flip_sin_to_cos; bool log; } fourier; /* angle = 2 pi w log(t) */
     struct { double alpha, beta; } affine;
+    struct { int kernel, stride, pad; } pool;                 /* max_pool and its derivatives */
     struct { int heads; double scale; int which; } attention; /* which: 0 q, 1 k, 2 v */
     struct { int first, count, total; } channels; /* slice: first, count; pad: first, total */
 } hs_attr;

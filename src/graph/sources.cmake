@@ -14,6 +14,8 @@ set(SOURCES graph/graph.c graph/optable.c graph/plan.c
   graph/ops/fourier_embed.c
   graph/ops/group_norm.c
   graph/ops/linear.c
+  graph/ops/max_pool.c
+  graph/ops/mean_spatial.c
   graph/ops/modulate.c
   graph/ops/mul.c
   graph/ops/time_embed.c

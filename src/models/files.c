@@ -142,13 +142,17 @@ hs_status hs_model_files_read(const hs_model_files *files, const char *relative,
     return status;
 }
 
-/* Names of weight files, in the order of preference. */
-static const struct hs_weight_file {
+typedef struct hs_weight_file {
     const char *name;
     hs_status (*open)(const char *path, hs_tensor_set **out, hs_error *err);
     hs_status (*parse)(const char *path, const void *data, size_t size, hs_tensor_set **out,
                        hs_error *err); /* NULL: not from memory */
-} hs_weight_files[] = {
+} hs_weight_file;
+
+#define HS_WEIGHT_FILES 6
+
+/* Names of weight files, in the order of preference. */
+static const hs_weight_file hs_weight_files[HS_WEIGHT_FILES] = {
     {"diffusion_pytorch_model.safetensors", hs_safetensors_open, hs_safetensors_parse},
     {"diffusion_pytorch_model.safetensors.index.json", hs_safetensors_open_sharded, NULL},
     {"diffusion_pytorch_model.bin", hs_torch_open, hs_torch_parse},
@@ -157,7 +161,16 @@ static const struct hs_weight_file {
     {"diffusion_pytorch_model.fp16.bin", hs_torch_open, hs_torch_parse},
 };
 
-static hs_status hs_weights_open_one(const hs_model_files *files, const struct hs_weight_file *kind,
+static const hs_weight_file hs_classifier_files[HS_WEIGHT_FILES] = {
+    {"model.safetensors", hs_safetensors_open, hs_safetensors_parse},
+    {"model.safetensors.index.json", hs_safetensors_open_sharded, NULL},
+    {"pytorch_model.bin", hs_torch_open, hs_torch_parse},
+    {"pytorch_model.bin.index.json", hs_torch_open_sharded, NULL},
+    {"model.fp16.safetensors", hs_safetensors_open, hs_safetensors_parse},
+    {"pytorch_model.fp16.bin", hs_torch_open, hs_torch_parse},
+};
+
+static hs_status hs_weights_open_one(const hs_model_files *files, const hs_weight_file *kind,
                                      const char *relative, hs_tensor_set **out, hs_error *err) {
     char *path = hs_model_files_path(files, relative);
     if (!path)
@@ -177,17 +190,41 @@ static hs_status hs_weights_open_one(const hs_model_files *files, const struct h
     return status;
 }
 
+/* The first file of `kinds` that is there; *found false: none is. */
+static hs_status hs_weights_find(const hs_model_files *files, const char *folder,
+                                 const hs_weight_file *kinds, bool *found, hs_tensor_set **out,
+                                 hs_error *err) {
+    char relative[128];
+    for (int i = 0; i < HS_WEIGHT_FILES; i++) {
+        snprintf(relative, sizeof relative, "%s%s", folder, kinds[i].name);
+        *found = hs_model_files_has(files, relative);
+        if (*found)
+            return hs_weights_open_one(files, &kinds[i], relative, out, err);
+    }
+    return HS_OK;
+}
+
 hs_status hs_model_files_weights(const hs_model_files *files, const char *folder,
                                  hs_tensor_set **out, hs_error *err) {
-    char relative[128];
-    for (size_t i = 0; i < sizeof hs_weight_files / sizeof *hs_weight_files; i++) {
-        snprintf(relative, sizeof relative, "%s%s", folder, hs_weight_files[i].name);
-        if (hs_model_files_has(files, relative))
-            return hs_weights_open_one(files, &hs_weight_files[i], relative, out, err);
-    }
+    bool found;
+    HS_TRY(hs_weights_find(files, folder, hs_weight_files, &found, out, err));
+    if (found)
+        return HS_OK;
     return hs_fail(err, HS_ERROR_IO,
                    "%s/%s: no weights; looked for diffusion_pytorch_model with the endings "
                    ".safetensors, .safetensors.index.json, .bin, .bin.index.json, "
                    ".fp16.safetensors, .fp16.bin",
                    files->root, folder);
+}
+
+hs_status hs_model_files_classifier_weights(const hs_model_files *files, hs_tensor_set **out,
+                                            hs_error *err) {
+    bool found;
+    HS_TRY(hs_weights_find(files, "", hs_classifier_files, &found, out, err));
+    if (found)
+        return HS_OK;
+    return hs_fail(err, HS_ERROR_IO,
+                   "%s: no weights; looked for model.safetensors and pytorch_model.bin, whole or "
+                   "in shards, and their fp16 variants",
+                   files->root);
 }

@@ -33,5 +33,9 @@ hs_status hs_model_files_read(const hs_model_files *files, const char *relative,
  * or ""): safetensors before .bin, one file before shards, fp16 variants last. */
 hs_status hs_model_files_weights(const hs_model_files *files, const char *folder,
                                  hs_tensor_set **out, hs_error *err);
+/* The same for a transformers model, whose files lie at the root: "model" and,
+ * as .bin, "pytorch_model". */
+hs_status hs_model_files_classifier_weights(const hs_model_files *files, hs_tensor_set **out,
+                                            hs_error *err);
 
 #endif

@@ -1,6 +1,8 @@
 # Sources of this room, by name.
 set(SOURCES
+  classifier.c
   models/builder.c
+  models/classifier_model.c
   models/config.c
   models/diffusers.c
   models/files.c
@@ -11,6 +13,11 @@ set(SOURCES
   models/keras_walk.c
   models/model.c
   models/names.c
+  models/preprocess.c
+  models/resnet.c
+  models/resnet_config.c
+  models/resnet_load.c
+  models/resnet_torchvision.c
   models/unet2d.c
   models/unet2d_blocks.c
   models/unet2d_config.c)

@@ -43,9 +43,9 @@ static void test_group_norms(void **state) {
                                     {32, 32, 9, 5},
                                     {48, 3, 16, 16},
                                     {20, 4, 65, 31}};
-    static const hs_activation acts[] = {HS_SILU, HS_MISH, HS_GELU};
+    static const hs_activation acts[] = {HS_SILU, HS_MISH, HS_GELU, HS_RELU};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int a = 0; a < 4; a++) {
+        for (int a = 0; a < 5; a++) {
             const int *s = shapes[i];
             hs_net net = net_new();
             hs_value x = net_input(&net, "x", (hs_shape){4, {3, s[0], s[2], s[3]}});
@@ -53,7 +53,7 @@ static void test_group_norms(void **state) {
             hs_value y = net_norm(&net, x, s[1]);
             if (a == 2)
                 y = ADD(&net, HS_OP_MODULATE, NONE, y, v);
-            if (a < 3)
+            if (a < 4)
                 y = net_act(&net, y, acts[a]);
             net_check(&net, &y, 1, 5e-6);
         }
@@ -81,6 +81,31 @@ static void test_pointwise(void **state) {
     hs_value e = ADD(&net, HS_OP_AVG_POOL, NONE, x), f = ADD(&net, HS_OP_UPSAMPLE, NONE, x);
     hs_value g = ADD(&net, HS_OP_CONCAT, NONE, a, b, x);
     net_check(&net, (hs_value[]){a, b, c, d, e, f, g}, 7, 1e-6);
+}
+
+/* A ResNet's layers: a wide kernel with stride, max pooling, ReLU on maps, the
+ * mean of each channel, on sizes that the windows cut; largest seen: 3e-7. */
+static void test_resnet_layers(void **state) {
+    static const int pools[][3] = {{3, 2, 1}, {2, 2, 0}, {2, 3, 1}, {5, 1, 2}};
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
+        for (int size = 5; size <= 33; size += 14) {
+            hs_net net = net_new();
+            hs_value x = net_input(&net, "x", (hs_shape){4, {2, 3, size, size + 3}});
+            hs_value w = net_weight(&net, (hs_shape){4, {21, 3, 7, 7}}, 0.1f);
+            hs_value bias = net_weight(&net, (hs_shape){1, {21}}, 1);
+            hs_attr stem = {.conv = {2, 3, 3, 3, 3, 0, 0}}, pool = {0};
+            pool.pool.kernel = pools[i][0];
+            pool.pool.stride = pools[i][1];
+            pool.pool.pad = pools[i][2];
+            hs_value a = ADD(&net, HS_OP_CONV2D, stem, x, w, bias);
+            hs_value b = net_act(&net, a, HS_RELU);
+            hs_value c = ADD(&net, HS_OP_MAX_POOL, pool, b);
+            hs_value d = ADD(&net, HS_OP_ADD, NONE, c, net_conv(&net, c, 21, 3, 1, true));
+            hs_value e = ADD(&net, HS_OP_MEAN_SPATIAL, NONE, net_act(&net, d, HS_RELU));
+            hs_value f = ADD(&net, HS_OP_LINEAR, NONE, net_act(&net, e, HS_RELU),
+                             net_weight(&net, (hs_shape){2, {7, 21}}, 0.3f));
+            net_check(&net, (hs_value[]){a, b, c, d, e, f}, 6, 3e-6);
+        }
 }
 
 static void test_attention(void **state) {
@@ -170,6 +195,7 @@ int main(void) {
         cmocka_unit_test(test_group_norms),
         cmocka_unit_test(test_group_norm_offset),
         cmocka_unit_test(test_pointwise),
+        cmocka_unit_test(test_resnet_layers),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_unets),
         cmocka_unit_test(test_threads_and_batch_change_nothing),

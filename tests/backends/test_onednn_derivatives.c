@@ -126,8 +126,8 @@ static void test_convolutions(void **state) {
 }
 
 static void test_norm_with_activation(void **state) {
-    static const hs_activation acts[] = {HS_SILU, HS_MISH, HS_GELU};
-    for (int kind = 0; kind < 4; kind++)
+    static const hs_activation acts[] = {HS_SILU, HS_MISH, HS_GELU, HS_RELU};
+    for (int kind = 0; kind < 5; kind++)
         for (int modulated = 0; modulated < 2; modulated++) {
             hs_net net = net_new();
             hs_value x = net_map(&net, 24, 9, 11);
@@ -135,7 +135,7 @@ static void test_norm_with_activation(void **state) {
             hs_value y = net_norm(&net, x, 3);
             if (modulated)
                 y = ADD(&net, HS_OP_MODULATE, NONE, y, s);
-            if (kind < 3)
+            if (kind < 4)
                 y = net_act(&net, y, acts[kind]);
             check(&net, x, net_conv(&net, y, 8, 1, 1, false), 3, 1e-5);
             net_free(&net);

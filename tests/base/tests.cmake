@@ -1,2 +1,3 @@
 # Tests of this room, by name.
 hs_test(base/test_threads)
+hs_test(base/test_resize)

@@ -78,6 +78,7 @@ def rest():
     case("silu", F.silu(x), x)
     case("gelu", F.gelu(x), x)
     case("mish", x * torch.tanh(torch.where(x > 0, x, 0) + torch.log1p(torch.exp(-x.abs()))), x)
+    case("relu", F.relu(x), x)
     small = x.clamp(-15, 15)  # beyond 20 torch takes softplus(x) = x
     case("mish_torch", F.mish(small), small)
     x = random(2, 3, 5, 4)
@@ -95,6 +96,10 @@ def rest():
     case("concat", torch.cat([x, z, y], dim=1), x, z, y)
     case("upsample", F.interpolate(x, scale_factor=2.0, mode="nearest"), x)
     case("avg_pool", F.avg_pool2d(x, kernel_size=2, stride=2), x)
+    case("mean_spatial", F.adaptive_avg_pool2d(x, 1).flatten(1), x)
+    x = torch.randn(2, 3, 9, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    case("max_pool", F.max_pool2d(x, 3, 2, 1), x)
+    case("max_pool_gaps", F.max_pool2d(x, 2, 3, 1), x)
 
 
 convolutions()

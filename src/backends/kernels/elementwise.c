@@ -61,6 +61,7 @@ HS_INLINE float hs_scalar_act(float x, hs_kernel_act act) {
     case HS_ACT_SILU: return x / (1.0f + expf(-x));
     case HS_ACT_MISH: return x * tanhf(x > 20.0f ? x : log1pf(expf(x)));
     case HS_ACT_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    case HS_ACT_RELU: return x <= 0.0f ? 0.0f : x;
     default: return x;
     }
 }
@@ -94,6 +95,9 @@ void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int chan
         break;
     case HS_ACT_SILU:
         hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_SILU);
+        break;
+    case HS_ACT_RELU:
+        hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_RELU);
         break;
     default: hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, act);
     }

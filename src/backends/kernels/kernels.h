@@ -15,7 +15,13 @@
 
 #include "backends/kernels/winograd.h"
 
-typedef enum hs_kernel_act { HS_ACT_NONE, HS_ACT_SILU, HS_ACT_MISH, HS_ACT_GELU } hs_kernel_act;
+typedef enum hs_kernel_act {
+    HS_ACT_NONE,
+    HS_ACT_SILU,
+    HS_ACT_MISH,
+    HS_ACT_GELU,
+    HS_ACT_RELU
+} hs_kernel_act;
 
 typedef struct hs_kernels {
     const char *isa; /* "avx512", "avx2", "generic" */

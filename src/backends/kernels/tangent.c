@@ -59,6 +59,7 @@ HS_INLINE float hs_scalar_slope(float z, hs_kernel_act act) {
     case HS_ACT_GELU:
         return 0.5f * (1.0f + erff(z * 0.70710678118654752f)) +
                z * 0.3989422804014327f * expf(-0.5f * z * z);
+    case HS_ACT_RELU: return z > 0.0f ? 1.0f : 0.0f;
     default: return 1.0f;
     }
 }

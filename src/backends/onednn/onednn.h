@@ -127,6 +127,7 @@ hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value); /* maps */
 hs_status hs_od_plan_small(hs_od_planner *p, hs_value value);       /* vectors */
 hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value);
+hs_status hs_od_plan_pool(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_import(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 

@@ -22,6 +22,7 @@ hs_kernel_act hs_od_act(hs_activation kind) {
     case HS_SILU: return HS_ACT_SILU;
     case HS_MISH: return HS_ACT_MISH;
     case HS_GELU: return HS_ACT_GELU;
+    case HS_RELU: return HS_ACT_RELU;
     }
     return HS_ACT_NONE;
 }
@@ -222,6 +223,8 @@ static hs_status hs_od_plan_node(hs_od_planner *p, hs_value value) {
         return HS_OK;
     case HS_OP_UPSAMPLE:
     case HS_OP_AVG_POOL: return hs_od_plan_resample(p, value);
+    case HS_OP_MAX_POOL:
+    case HS_OP_MEAN_SPATIAL: return hs_od_plan_pool(p, value);
     case HS_OP_ATTENTION:
     case HS_OP_ATTENTION_PROBS: return hs_od_plan_attention(p, value);
     case HS_OP_ATTENTION_TANGENT:

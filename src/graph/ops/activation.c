@@ -1,7 +1,8 @@
 /*
  * activation: SiLU x s(x), mish x tanh(log(1 + e^x)), GELU x Phi(x) (the erf
- * form, PyTorch's default), element by element; s is the logistic function.
- * activation_slope is f'(x); the derivative's rules are mul(slope, .).
+ * form, PyTorch's default), ReLU max(x, 0), element by element; s is the
+ * logistic function. activation_slope is f'(x), for ReLU 0 at 0 as in PyTorch;
+ * the derivative's rules are mul(slope, .).
  */
 #include <math.h>
 
@@ -21,6 +22,7 @@ static double hs_activate(hs_activation kind, double x) {
     case HS_SILU: return x * hs_logistic(x);
     case HS_MISH: return x * tanh(hs_softplus(x));
     case HS_GELU: return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+    case HS_RELU: return x <= 0 ? 0 : x; /* a NaN stays one */
     }
     return NAN;
 }
@@ -31,14 +33,15 @@ static double hs_slope(hs_activation kind, double x) {
     case HS_SILU: s = hs_logistic(x); return s * (1 + x * (1 - s));
     case HS_MISH: t = tanh(hs_softplus(x)); return t + x * (1 - t * t) * hs_logistic(x);
     case HS_GELU: return 0.5 * (1 + erf(x * M_SQRT1_2)) + x * exp(-0.5 * x * x) / sqrt(2 * M_PI);
+    case HS_RELU: return x > 0 ? 1 : 0;
     }
     return NAN;
 }
 
 static hs_status hs_activation_shape(const hs_graph *graph, hs_node *node, hs_error *err) {
     int kind = (int)node->attr.activation.kind;
-    if (kind != HS_SILU && kind != HS_MISH && kind != HS_GELU)
-        return hs_rule_fail(node, err, "kind is %d, expected SiLU, mish or GELU", kind);
+    if (kind != HS_SILU && kind != HS_MISH && kind != HS_GELU && kind != HS_RELU)
+        return hs_rule_fail(node, err, "kind is %d, expected SiLU, mish, GELU or ReLU", kind);
     return hs_shape_like_first(graph, node, err);
 }
 

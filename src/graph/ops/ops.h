@@ -17,7 +17,8 @@ extern const hs_op_info hs_op_add, hs_op_add_channel, hs_op_sum_spatial;
 extern const hs_op_info hs_op_modulate, hs_op_modulate_scale;
 extern const hs_op_info hs_op_affine, hs_op_divide_rows, hs_op_mul;
 extern const hs_op_info hs_op_concat, hs_op_slice, hs_op_pad_channels;
-extern const hs_op_info hs_op_upsample, hs_op_avg_pool;
+extern const hs_op_info hs_op_upsample, hs_op_avg_pool, hs_op_mean_spatial;
+extern const hs_op_info hs_op_max_pool, hs_op_max_pool_tangent, hs_op_max_pool_cotangent;
 extern const hs_op_info hs_op_attention, hs_op_attention_probs;
 extern const hs_op_info hs_op_attention_tangent, hs_op_attention_cotangent;
 
