@@ -438,6 +438,70 @@ HS_API void hs_labels_view_get(const hs_labels *labels, hs_labels_view *view);
 /* The attribute's column, or -1. */
 HS_API int hs_labels_find(const hs_labels *labels, const char *attribute);
 HS_API void hs_labels_free(hs_labels *labels);
+/* Take out the rows whose drop [rows] is true; they count as bad. Views taken
+ * before are void. */
+HS_API void hs_labels_drop(hs_labels *labels, const bool *drop);
+/* Pairs as a table of one attribute: 1 for the first file, 0 for the second. */
+HS_API hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attribute,
+                                      hs_labels **out, hs_error *err);
+
+/* ---------------------------------------------------------- supervised -- */
+
+typedef struct hs_attribute_options {
+    const char *attribute; /* a column of the labels */
+    /* The sides: the `top` highest scores against as many lowest (0: 100, or half
+     * of the samples where there are fewer), or by_threshold: scores >= high
+     * against scores <= low. */
+    int top;
+    bool by_threshold;
+    double low, high;
+    /* Attributes to balance: both sides have equally many samples above and below
+     * the middle of each one's range, in all combinations. */
+    const char *const *balance;
+    int balance_count;
+    /* Joint regression on these too, in place of the mean difference: over all
+     * samples with scores, the effect of `attribute` with these held fixed. */
+    const char *const *given;
+    int given_count;
+    double held_out; /* share of the sides held out for the AUC, 0 to 0.5; 0.2 */
+    const int *curve; /* [curve_count] directions of so many a side, compared with the last */
+    int curve_count;
+} hs_attribute_options;
+
+HS_API hs_attribute_options hs_attribute_options_default(void);
+
+#define HS_CURVE_MAX 16
+
+typedef struct hs_attribute_report {
+    int high, low;                /* samples a side */
+    int samples;                  /* whose h went in (joint regression: all) */
+    double high_score, low_score; /* mean score of each side */
+    double norm;                  /* of the direction, over all steps */
+    /* Held-out samples projected on the direction of the others: the share of
+     * (high, low) pairs in the right order; NAN where none were held out. */
+    double auc;
+    int held_high, held_low;
+    int curve_count, curve[HS_CURVE_MAX];
+    double cosine[HS_CURVE_MAX]; /* with the last one's direction */
+} hs_attribute_report;
+
+/* h [count,T,c,h,w] of these rows of the labels, for hs_attribute. */
+typedef hs_status (*hs_h_source)(void *ctx, int count, const int *rows, const hs_monitor *monitor,
+                                 float *h, hs_error *err);
+
+/*
+ * The direction of an attribute (paper, section V, eq. 11). h is made again
+ * from the labels' seeds (source NULL), or asked from `source`, in batches of
+ * hs_denoiser_batch; only sums are kept, in double. One unit is one full mean
+ * difference; of joint regression, the partial effect times the difference of
+ * the sides' mean scores. The AUC is that of the direction without the held-out
+ * samples; the one returned is made of all. Metadata: options, result (the
+ * report), eta, seeds. `report` may be NULL.
+ */
+HS_API hs_status hs_attribute(hs_sampler *sampler, const hs_labels *labels,
+                              const hs_attribute_options *options, hs_h_source source, void *ctx,
+                              const hs_monitor *monitor, hs_directions **out,
+                              hs_attribute_report *report, hs_error *err);
 
 /* --------------------------------------------------------------- index -- */
 

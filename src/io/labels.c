@@ -82,6 +82,48 @@ int hs_labels_find(const hs_labels *labels, const char *attribute) {
     return -1;
 }
 
+void hs_labels_drop(hs_labels *labels, const bool *drop) {
+    int kept = 0;
+    size_t a = (size_t)labels->attributes;
+    for (int i = 0; i < labels->rows; i++) {
+        if (drop[i])
+            continue;
+        labels->items[kept] = labels->items[i];
+        if (labels->partners)
+            labels->partners[kept] = labels->partners[i];
+        labels->seeds[kept] = labels->seeds[i];
+        memmove(labels->values + (size_t)kept * a, labels->values + (size_t)i * a,
+                a * sizeof *labels->values);
+        kept++;
+    }
+    labels->bad += labels->rows - kept;
+    labels->rows = kept;
+}
+
+hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attribute, hs_labels **out,
+                               hs_error *err) {
+    if (!pairs->partners || pairs->rows > INT_MAX / 2)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "these labels are not pairs");
+    hs_labels *labels = hs_labels_new(2 * pairs->rows, 1);
+    if (!labels)
+        return hs_fail_memory(err, (size_t)pairs->rows * sizeof(double));
+    labels->bad = pairs->bad;
+    bool done = (labels->names[0] = hs_arena_strdup(&labels->arena, attribute)) != NULL;
+    for (int i = 0; i < labels->rows; i++) {
+        const char *item = i % 2 ? pairs->partners[i / 2] : pairs->items[i / 2];
+        labels->items[i] = hs_arena_strdup(&labels->arena, item);
+        labels->seeds[i] = hs_labels_seed(item);
+        labels->values[i] = i % 2 ? 0 : 1;
+        done = done && labels->items[i];
+    }
+    if (!done) {
+        hs_labels_free(labels);
+        return hs_fail_memory(err, (size_t)pairs->rows * sizeof(double));
+    }
+    *out = labels;
+    return HS_OK;
+}
+
 /* Digits alone, below 2^63. */
 static int64_t hs_digits(const char *text, size_t length) {
     if (!length || length > 18 || strspn(text, "0123456789") < length)
