@@ -4,12 +4,14 @@
  *   hs_bench peak THREADS
  *   hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] [--reference]
  *   hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] [--job]
+ *                     [--power] [--expected FILE]
  *   hs_bench random-model FOLDER SIZE
  *   hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N]
  *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
  */
 #include "bench.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,15 @@ void bench_fill(float *x, size_t count) {
     }
 }
 
+double bench_error(const float *found, const float *expected, size_t count) {
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        worst = fmax(worst, fabs((double)found[i] - (double)expected[i]));
+        largest = fmax(largest, fabs((double)expected[i]));
+    }
+    return worst / largest;
+}
+
 int bench_compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -39,7 +50,7 @@ static int usage(void) {
           "       hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] "
           "[--reference]\n"
           "       hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] "
-          "[--job]\n"
+          "[--job] [--power] [--expected FILE]\n"
           "       hs_bench random-model FOLDER SIZE\n"
           "       hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N] [--block N] "
           "[--panels N] [--rows N] [--splits N] [--sharing 1|-1]\n",
@@ -69,6 +80,10 @@ static int run_jacobian(int argc, char **argv) {
     for (int i = 4; i < argc; i++) {
         if (!strcmp(argv[i], "--job"))
             options.job_only = true;
+        else if (!strcmp(argv[i], "--power"))
+            options.count_power = true;
+        else if (!strcmp(argv[i], "--expected") && i + 1 < argc)
+            options.expected = argv[++i];
         else if (!strcmp(argv[i], "--method") && i + 1 < argc)
             options.method = !strcmp(argv[i + 1], "subspace")  ? 1
                              : !strcmp(argv[i + 1], "batched") ? 2

@@ -25,6 +25,8 @@ typedef struct bench_jacobian_options {
     double tol;
     int method; /* hs_svd_method */
     bool job_only;
+    bool count_power;     /* also count the iterations of the authors' procedure */
+    const char *expected; /* compare J v and J^T u with this file, or NULL */
 } bench_jacobian_options;
 int bench_jacobian(const bench_jacobian_options *options);
 
@@ -43,7 +45,9 @@ int bench_conv(const bench_conv_options *options);
 
 /* Values in [-1, 1) that any language makes again: a linear congruence. */
 void bench_fill(float *x, size_t count);
-double bench_seconds(void);                      /* monotonic */
+double bench_seconds(void); /* monotonic */
+/* Largest difference relative to the largest expected value. */
+double bench_error(const float *found, const float *expected, size_t count);
 int bench_compare(const void *a, const void *b); /* of doubles, for qsort */
 
 #endif

@@ -14,22 +14,12 @@ static int failed(const hs_error *err) {
     return 1;
 }
 
-/* Largest difference relative to the largest expected value. */
-static double largest_error(const float *found, const float *expected, size_t count) {
-    double worst = 0, largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        worst = fmax(worst, fabs((double)found[i] - (double)expected[i]));
-        largest = fmax(largest, fabs((double)expected[i]));
-    }
-    return worst / largest;
-}
-
 static int compare_file(const char *path, const float *eps, size_t count, double *error) {
     float *expected = malloc(count * sizeof *expected);
     FILE *file = fopen(path, "rb");
     int status = 1;
     if (expected && file && fread(expected, sizeof *expected, count, file) == count) {
-        *error = largest_error(eps, expected, count);
+        *error = bench_error(eps, expected, count);
         status = 0;
     } else {
         fprintf(stderr, "hs_bench: %s: cannot read %zu values\n", path, count);
@@ -63,7 +53,7 @@ static int compare_reference(hs_model *model, int n, const float *x, const int *
         free(expected);
         return failed(&err);
     }
-    *error = largest_error(eps, expected, count);
+    *error = bench_error(eps, expected, count);
     hs_denoiser_free(denoiser);
     free(expected);
     return 0;

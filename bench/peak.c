@@ -20,9 +20,10 @@
     ZERO(1)                                                                                        \
     ZERO(2)                                                                                        \
     ZERO(3)                                                                                        \
-    ZERO(4) ZERO(5) ZERO(6) ZERO(7) ZERO(8) ZERO(9) ZERO(10) ZERO(11) "1:\n" CHAIN(kind, 0)        \
-        CHAIN(kind, 1) CHAIN(kind, 2) CHAIN(kind, 3) CHAIN(kind, 4) CHAIN(kind, 5) CHAIN(kind, 6)  \
-            CHAIN(kind, 7) CHAIN(kind, 8) CHAIN(kind, 9) "dec %0\n jnz 1b\n"
+    ZERO(4)                                                                                        \
+    ZERO(5) ZERO(6) ZERO(7) ZERO(8) ZERO(9) ZERO(10) ZERO(11) "1:\n" CHAIN(kind, 0) CHAIN(kind, 1) \
+        CHAIN(kind, 2) CHAIN(kind, 3) CHAIN(kind, 4) CHAIN(kind, 5) CHAIN(kind, 6) CHAIN(kind, 7)  \
+            CHAIN(kind, 8) CHAIN(kind, 9) "dec %0\n jnz 1b\n"
 #define CLOBBERS                                                                                   \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",       \
         "xmm11", "cc"

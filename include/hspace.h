@@ -74,7 +74,8 @@ HS_API const char *hs_version(void);
 typedef struct hs_monitor {
     void *ctx;
     /* done of total units of `phase`; return false to stop: the function then
-     * saves what can be resumed and returns HS_ERROR_CANCELLED. */
+     * saves what can be resumed and returns HS_ERROR_CANCELLED. What follows a
+     * colon in `phase` is detail that may be another in each call. */
     bool (*progress)(void *ctx, const char *phase, double done, double total);
     /* One line that the user should read: a default taken, a file converted. */
     void (*notice)(void *ctx, const char *text);
@@ -180,6 +181,25 @@ typedef struct hs_pass_stats {
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
 
+/*
+ * Exact products with the Jacobian of one sample (paper IV-B),
+ *
+ *   J = d eps / d h  at  eps = e(x, t; h + delta_h),   Jv = J v,   JTu = J^T u,
+ *
+ * by forward and reverse differentiation, not by differences; h is that of the
+ * denoiser's h_space, eps the noise whatever the model predicts.
+ *   x        [C,H,W]
+ *   t        timestep in [0, N)
+ *   delta_h  [c,h,w], or NULL for none
+ *   v, Jv    [k_v,c,h,w], [k_v,C,H,W]; NULL with k_v = 0
+ *   u, JTu   [k_u,C,H,W], [k_u,c,h,w]; NULL with k_u = 0
+ * J is linear, so Jv and JTu scale with v and u, whose units are the caller's.
+ * The plans are made anew by each call: many products at one point belong in one.
+ */
+HS_API hs_status hs_denoiser_products(hs_denoiser *denoiser, const float *x, int t,
+                                      const float *delta_h, int k_v, const float *v, float *Jv,
+                                      int k_u, const float *u, float *JTu, hs_error *err);
+
 /* ------------------------------------------------------------ sampling -- */
 
 typedef struct hs_sampler hs_sampler;
@@ -216,6 +236,7 @@ typedef struct hs_edit {
     int index;
     double strength;
     int first, last; /* window, 0 = noisiest; last < 0: to the end */
+    const double *profile; /* [T] factors of strength, one a step; NULL: 1 at all steps */
 } hs_edit;
 
 /*
@@ -255,6 +276,9 @@ typedef struct hs_latents_view {
 HS_API hs_status hs_latents_load(const char *path, hs_latents **out, hs_error *err);
 HS_API void hs_latents_view_get(const hs_latents *latents, hs_latents_view *view);
 HS_API void hs_latents_free(hs_latents *latents);
+/* Item i alone, with its x_T, z and metadata. */
+HS_API hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out,
+                                 hs_error *err);
 HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, hs_error *err);
 /* x_T and z that `seeds` [n] give under this sampler: the view of the result
  * has x_T, timesteps and, where any eta > 0, z. */
@@ -335,6 +359,9 @@ typedef struct hs_directions_view {
     const char *unit;       /* "standard deviation", ... */
     const char *method;     /* "pca", "jacobian", "attribute", ... */
     const char *metadata;   /* all metadata as one JSON object */
+    int image[3];           /* C, H, W of u; zeros without it */
+    const float *u;         /* [K,C,H,W] unit left singular vectors, or NULL */
+    const float *residual;  /* [K] of Jacobian directions, or NULL */
 } hs_directions_view;
 HS_API void hs_directions_view_get(const hs_directions *directions, hs_directions_view *view);
 
@@ -408,6 +435,101 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
  */
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);
+
+/* Where an image is looked at: pixels inside are 1, all others 0. */
+typedef struct hs_mask {
+    const char *name;      /* for the directions' names: "eye" */
+    const char *source;    /* for the file's metadata: "eye.png", "8,8,16,10"; NULL: the name */
+    const uint8_t *inside; /* [H,W] 0 or 1 */
+} hs_mask;
+
+/*
+ * Read a mask of an image of height x width: white (>= 128) is inside, in a
+ * colour picture by the mean of its channels. With labels [label_count] the
+ * picture is a label map as face parsers write them, gray, and the pixels whose
+ * value is one of the labels (0 ... 255) are inside. HS_ERROR_MISMATCH for another
+ * size, or where nothing is inside.
+ *   inside [height,width] out
+ */
+HS_API hs_status hs_mask_load(const char *path, const int *labels, int label_count, int height,
+                              int width, uint8_t *inside, hs_error *err);
+
+typedef enum hs_jacobian_method {
+    HS_JACOBIAN_KRYLOV,   /* block Golub-Kahan-Lanczos: the fewest products */
+    HS_JACOBIAN_SUBSPACE, /* block subspace iteration: the paper's Alg. 1 */
+    HS_JACOBIAN_BATCHED   /* Alg. 2: small batches, those found deflated */
+} hs_jacobian_method;
+
+/* Directions that change a region and leave the rest. */
+typedef enum hs_keep_outside {
+    HS_KEEP_OUTSIDE_NO,      /* singular vectors of M J, M the mask's rows */
+    HS_KEEP_OUTSIDE_PROJECT, /* these, without their part in the span of the leading
+                                singular vectors of (1 - M) J: LowRankGAN, LOCO-Edit */
+    HS_KEEP_OUTSIDE_RATIO    /* max |M J v|^2 / (|(1 - M) J v|^2 + lambda^2 |v|^2): ReSeFa */
+} hs_keep_outside;
+
+typedef struct hs_jacobian_options {
+    int k;                     /* directions a step and mask */
+    const int *steps;          /* [step_count] different ones, 0 = noisiest; sorted inside */
+    int step_count;            /* 0: all T */
+    int64_t seed;              /* whose trajectory (x_T and z); or */
+    const hs_latents *latents; /* these, not NULL: */
+    int item;                  /* the item of latents */
+    const hs_mask *masks;      /* [mask_count] */
+    int mask_count;            /* 0: the whole image */
+    hs_jacobian_method method;
+    double tol;           /* largest residual, default 1e-3 */
+    int64_t max_products; /* a step and mask, vectors counted; 0: 400 (k + 2) */
+    hs_keep_outside keep_outside;
+    int outside_count;  /* PROJECT: how many of (1 - M) J are removed; 0: 2 k */
+    double lambda;      /* RATIO: a share of sigma_1 of (1 - M) J; 0: 0.1 */
+    int64_t max_mem;    /* bytes beyond the denoiser's: fewer vectors at a time; 0: no bound */
+    const char *resume; /* file for resume points, or NULL */
+    double resume_every; /* seconds between resume points; 0: 60 */
+} hs_jacobian_options;
+
+HS_API hs_jacobian_options hs_jacobian_options_default(void);
+
+typedef struct hs_product_stats {
+    int64_t products;           /* vectors through J or J^T in this run */
+    double seconds_per_product; /* median */
+    int64_t bytes;              /* planned, beyond the denoiser's and the result's */
+} hs_product_stats;
+
+/*
+ * The leading singular triplets of J = d eps / d h at steps of one sample's own
+ * trajectory (paper IV-B, Alg. 1 and 2; masks: eq. 9-10): J v = sigma u.
+ *
+ * The result has K = steps x masks x k directions, S = 1 (an edit applies them
+ * at all steps, or in its window), named "s24.0" for the first of step 24 and,
+ * where there are several masks, "s24.0@eye". delta_h is the unit vector v times
+ * a tenth of the norm of the sample's own h at the step where it was found;
+ * sigma [K,1]; u unit norm; residual max(|J v - sigma u|, |J^T u - sigma v|) /
+ * sigma, or with KEEP_OUTSIDE_RATIO that of the generalised problem, whose sigma
+ * is |M J v|. Sign: the entry of v that is largest in magnitude is positive. Metadata
+ * docs/FORMATS.md.
+ *
+ * What is finished is kept in options->resume when the run is cancelled or
+ * fails, and the next run with the same options goes on from there, to the same
+ * bits; remove the file when the result is saved. HS_ERROR_NUMERIC where a residual stays above tol, or the rank is below k.
+ *   stats    out, or NULL; filled in on failure too
+ */
+HS_API hs_status hs_jacobian_directions(hs_sampler *sampler, const hs_jacobian_options *options,
+                                        const hs_monitor *monitor, hs_directions **out,
+                                        hs_product_stats *stats, hs_error *err);
+
+/* The step of the sampler where direction `index` was found: the one nearest in
+ * timestep. HS_ERROR_MISMATCH for directions that were not found at a step. */
+HS_API hs_status hs_directions_found_at(const hs_directions *directions, int index,
+                                        const hs_sampler *sampler, int *step, hs_error *err);
+/*
+ * The authors' weights of the steps for a Jacobian direction found at step i:
+ * factors [T] = sigma_{j,t} / sigma_{j,i}, for hs_edit.profile. HS_ERROR_MISMATCH
+ * unless the directions were found at all steps.
+ */
+HS_API hs_status hs_directions_sigma_profile(const hs_directions *directions, int index,
+                                             const hs_sampler *sampler, double *factors,
+                                             hs_error *err);
 
 /* -------------------------------------------------------------- labels -- */
 

@@ -22,10 +22,10 @@ typedef struct hs_batch_plan {
     uint64_t last_used;
     hs_unet_graph unet;
     hs_exec *exec;
-    int64_t activations, weights; /* bytes; weights are shared if there is a cache */
-    float *t;                     /* [n] */
-    float *no_delta_h;            /* [n,c,h,w] zeros */
-    float *out, *h; /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
+    hs_exec_bytes bytes; /* own: the buffers below included */
+    float *t;            /* [n] */
+    float *no_delta_h;   /* [n,c,h,w] zeros */
+    float *out, *h;      /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
 } hs_batch_plan;
 
 struct hs_denoiser {
@@ -155,9 +155,9 @@ static hs_status hs_batch_plan_buffers(const hs_denoiser *denoiser, hs_batch_pla
     plan->no_delta_h = hs_calloc((size_t)h, sizeof(float));
     plan->out = hs_alloc_aligned((size_t)image, sizeof(float));
     plan->h = hs_alloc_aligned((size_t)h, sizeof(float));
-    plan->activations = (int64_t)sizeof(float) * (plan->n + image + 2 * h);
+    plan->bytes.own = (int64_t)sizeof(float) * (plan->n + image + 2 * h);
     if (!plan->t || !plan->no_delta_h || !plan->out || !plan->h)
-        return hs_fail_memory(err, (size_t)plan->activations);
+        return hs_fail_memory(err, (size_t)plan->bytes.own);
     return HS_OK;
 }
 
@@ -174,9 +174,9 @@ static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch
                                .output_count = 2,
                                .cache = denoiser->cache};
     HS_CHECK(backend->plan(plan.unet.graph, &options, &plan.exec, err));
-    int64_t activations = 0;
-    backend->bytes(plan.exec, &activations, &plan.weights);
-    plan.activations += activations;
+    int64_t buffers = plan.bytes.own;
+    backend->bytes(plan.exec, &plan.bytes);
+    plan.bytes.own += buffers;
     *out = plan;
     return HS_OK;
 cleanup:
@@ -200,25 +200,34 @@ static hs_batch_plan *hs_oldest_plan(hs_denoiser *denoiser) {
     return oldest;
 }
 
-/* Bytes of a new plan and those that are kept: with a cache all hold the same
- * weights, or fewer. `oldest` gets the least recently used of the kept. */
+static int64_t hs_plan_total(const hs_batch_plan *plan) {
+    return plan->bytes.own + plan->bytes.shared + plan->bytes.weights;
+}
+
+static int64_t hs_max_i64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* Bytes of a new plan and those that are kept; what they share counts once.
+ * `oldest` gets the least recently used of the kept. */
 static int64_t hs_sum_bytes(hs_denoiser *denoiser, const hs_batch_plan *made,
                             hs_batch_plan **oldest) {
-    int64_t activations = made->activations, weights = made->weights;
+    hs_exec_bytes sum = made->bytes;
     *oldest = NULL;
     for (int i = 0; i < HS_PLANS; i++) {
         hs_batch_plan *plan = &denoiser->plans[i];
         if (!plan->n)
             continue;
-        activations += plan->activations;
-        if (!denoiser->cache)
-            weights += plan->weights;
-        else if (weights < plan->weights)
-            weights = plan->weights;
+        sum.own += plan->bytes.own;
+        sum.shared = hs_max_i64(sum.shared, plan->bytes.shared);
+        if (denoiser->cache)
+            sum.weights = hs_max_i64(sum.weights, plan->bytes.weights);
+        else
+            sum.weights += plan->bytes.weights;
         if (!*oldest || plan->last_used < (*oldest)->last_used)
             *oldest = plan;
     }
-    return activations + weights;
+    return sum.own + sum.shared + sum.weights;
 }
 
 /* Kept plans give way, oldest first, until the new one fits beside them. */
@@ -238,7 +247,7 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, 
     if (!plan) {
         hs_batch_plan made;
         HS_TRY(hs_batch_plan_make(denoiser, n, &made, err));
-        int64_t bytes = made.activations + made.weights, max_mem = denoiser->options.max_mem;
+        int64_t bytes = hs_plan_total(&made), max_mem = denoiser->options.max_mem;
         if (needed)
             *needed = bytes;
         if (max_mem && bytes > max_mem) {
@@ -254,7 +263,7 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, 
         *plan = made;
     }
     if (needed)
-        *needed = plan->activations + plan->weights;
+        *needed = hs_plan_total(plan);
     plan->last_used = ++denoiser->clock;
     *out = plan;
     return HS_OK;

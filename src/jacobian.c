@@ -25,14 +25,13 @@ typedef struct hs_product {
     int k; /* 0: none yet */
     hs_cut cut;
     hs_exec *exec;
-    int64_t bytes;
 } hs_product;
 
 struct hs_jacobian {
     hs_denoiser *denoiser;
     hs_unet_graph unet; /* primal, tangent and cotangent of one vector */
     hs_exec *point;
-    int64_t point_bytes;
+    hs_exec_bytes bytes; /* of the point and the products planned so far */
     int block;
     bool ready; /* hs_jacobian_point was here */
     double slope;
@@ -100,9 +99,8 @@ static hs_status hs_plan_point(hs_jacobian *j, const hs_cut cuts[2], hs_error *e
                                .kept_count = count};
     hs_status status = backend->plan(j->unet.graph, &options, &j->point, err);
     free(kept);
-    int64_t weights;
     if (status == HS_OK)
-        backend->bytes(j->point, &j->point_bytes, &weights);
+        backend->bytes(j->point, &j->bytes);
     return status;
 }
 
@@ -136,8 +134,11 @@ static hs_status hs_plan_product(hs_jacobian *j, hs_cut *cut, int k, hs_product 
         hs_product_free(backend, &product);
         return status;
     }
-    int64_t weights;
-    backend->bytes(product.exec, &product.bytes, &weights);
+    hs_exec_bytes bytes;
+    backend->bytes(product.exec, &bytes);
+    j->bytes.own += bytes.own;
+    if (j->bytes.shared < bytes.shared)
+        j->bytes.shared = bytes.shared;
     *out = product;
     return HS_OK;
 }
@@ -209,7 +210,7 @@ int hs_jacobian_block(const hs_jacobian *j) {
 }
 
 int64_t hs_jacobian_bytes(const hs_jacobian *j) {
-    return j->point_bytes + j->full[0].bytes + j->full[1].bytes;
+    return j->bytes.own + j->bytes.shared;
 }
 
 void hs_jacobian_stats(const hs_jacobian *j, int64_t *products, double *seconds) {

@@ -32,6 +32,7 @@ int cli_attribute(int argc, char **argv);
 int cli_disentangle(int argc, char **argv);
 int cli_pca(int argc, char **argv);
 int cli_invert(int argc, char **argv);
+int cli_jacobian(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 
 /* ------------------------------------------------------------ messages -- */
@@ -81,6 +82,8 @@ typedef struct cli_options {
     cli_direction_spec *directions;
     int direction_count;
     int first, last; /* window; last < 0: all steps */
+    bool window;     /* --window was given */
+    bool sigma_profile, same_step;
 } cli_options;
 
 /* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
@@ -101,7 +104,7 @@ void cli_options_free(cli_options *options);
 typedef struct cli_progress {
     bool quiet, terminal;
     bool drawn; /* an unfinished bar stands on the terminal */
-    char phase[64];
+    char phase[96];
     double begun, first_done; /* of this phase: clock, units at its first call */
     double shown;             /* clock of the last line or bar */
 } cli_progress;
@@ -129,6 +132,7 @@ typedef struct cli_session {
     hs_latents *latents;    /* --latent, or NULL */
     hs_directions **fitted; /* [options->direction_count] or NULL */
     hs_edit *edits;         /* [options->direction_count], strength of column 0 */
+    double *profiles;       /* [options->direction_count, T] with --profile sigma, or NULL */
     double load_seconds;    /* from process start to first step ready */
     int64_t planned_bytes;  /* weights and activations, at the batch in use */
 } cli_session;
@@ -170,6 +174,20 @@ typedef enum cli_output_kind {
 /* What -o asks for, by its ending; a usage error for anything else, and where
  * neither -o nor --tensors is given. */
 cli_output_kind cli_image_output(const cli_options *options);
+/* Does the name end as a picture's does? */
+bool cli_is_picture(const char *path);
+/* A file of the command line. */
+typedef struct cli_path {
+    const char *option; /* as the user wrote it: "-o" */
+    const char *path;   /* NULL: not given */
+    bool written;
+} cli_path;
+/* A usage error where one that is written is also another one of them: the one
+ * written later would destroy the other. */
+void cli_check_distinct(const cli_path *paths, int count);
+/* For commands that make images: all files distinct, all outputs writable. */
+hs_status cli_check_outputs(const cli_options *options, const char *recipe, cli_output_kind kind,
+                            hs_error *err);
 /* Fail before the work where the result could not be written after it. */
 hs_status cli_check_writable(const char *path, cli_output_kind kind, hs_error *err);
 /* mkdir; a folder that exists is fine. */

@@ -5,6 +5,7 @@
  */
 #include "demo.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,23 +96,20 @@ static hs_status cli_demo_grid(cli_session *session, const cli_demo_result *resu
     return status;
 }
 
-/* The share of the variance that each component explains, from the metadata:
- * the mean over the steps where there is one for each. */
+/* The share of the variance that each component explains, from the metadata's
+ * list of one list a step: the mean over the steps. */
 static void cli_demo_explained(const hs_directions *directions, cli_demo_result *result) {
     hs_directions_view view;
     hs_directions_view_get(directions, &view);
     json_t *metadata = view.metadata ? json_loads(view.metadata, 0, NULL) : NULL;
     const char *text = json_string_value(json_object_get(metadata, "explained_variance_ratio"));
     json_t *ratios = text ? json_loads(text, 0, NULL) : NULL;
+    size_t steps = json_array_size(ratios);
     for (int p = 0; p < result->part_count; p++) {
-        json_t *entry = json_array_get(ratios, (size_t)p);
         double sum = 0;
-        size_t count = json_array_size(entry);
-        for (size_t i = 0; i < count; i++)
-            sum += json_number_value(json_array_get(entry, i));
-        result->parts[p].explained = count                   ? sum / (double)count
-                                     : json_is_number(entry) ? json_number_value(entry)
-                                                             : -1;
+        for (size_t i = 0; i < steps; i++)
+            sum += json_number_value(json_array_get(json_array_get(ratios, i), (size_t)p));
+        result->parts[p].explained = steps ? sum / (double)steps : -1;
     }
     json_decref(ratios);
     json_decref(metadata);
@@ -216,8 +214,9 @@ static void cli_demo_report(const cli_session *session, const cli_demo_result *r
         for (int i = 0; i < result->part_count; i++) {
             const cli_demo_part *part = &result->parts[i];
             json_array_append_new(parts,
-                                  json_pack("{s:i,s:f,s:f}", "component", part->index, "change",
-                                            part->change, "random_change", part->random_change));
+                                  json_pack("{s:i,s:f,s:f,s:f}", "component", part->index,
+                                            "explained", part->explained, "change", part->change,
+                                            "random_change", part->random_change));
         }
         json_object_set_new(report, "n", json_integer(result->samples));
         json_object_set_new(report, "steps", json_integer(result->steps));
@@ -235,11 +234,12 @@ static void cli_demo_report(const cli_session *session, const cli_demo_result *r
         printf("  component %d  %5.1f    a random direction of equal norm  %5.1f\n", i,
                result->parts[i].change, result->parts[i].random_change);
     printf("\nLook at %s/index.html (or %s/%s). Then try:\n\n", folder, folder, result->overview);
-    printf("  hspace edit%s --seed 5-8 --eta 1 -d %s/%s#0=-3..3:7 -o edit.png\n", result->model,
-           folder, result->directions);
-    printf("  hspace edit --replay %s/%s -o again.png\n", folder, result->recipe);
-    printf("  hspace sample%s --seed 0-15 -o samples.png\n", result->model);
-    printf("  hspace pca%s -n 1000 -k 20 --preview preview.png -o pca.safetensors\n",
+    const char *program = program_invocation_name; /* build/hspace, before it is installed */
+    printf("  %s edit%s --seed 5-8 --eta 1 -d %s/%s#0=-3..3:7 -o edit.png\n", program,
+           result->model, folder, result->directions);
+    printf("  %s edit --replay %s/%s -o again.png\n", program, folder, result->recipe);
+    printf("  %s sample%s --seed 0-15 -o samples.png\n", program, result->model);
+    printf("  %s pca%s -n 1000 -k 20 --preview preview.png -o pca.safetensors\n", program,
            result->model);
 }
 

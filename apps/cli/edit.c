@@ -151,11 +151,7 @@ static hs_status cli_edit_open(cli_session *session, const char *recipe, cli_out
                                cli_run *run, hs_error *err) {
     static const int64_t default_seed = 0;
     const cli_options *options = session->options;
-    const char *outputs[] = {options->output, options->tensors, recipe};
-    hs_status status = HS_OK;
-    for (int i = 0; i < 3 && status == HS_OK; i++)
-        if (outputs[i])
-            status = cli_check_writable(outputs[i], i == 0 ? kind : CLI_OUTPUT_NONE, err);
+    hs_status status = cli_check_outputs(options, recipe, kind, err);
     int rows = options->seeds ? options->seed_count : 1;
     run->columns = cli_sweep_columns(options);
     if (status == HS_OK)
@@ -164,6 +160,9 @@ static hs_status cli_edit_open(cli_session *session, const char *recipe, cli_out
         status = cli_check_channels(session, err);
     if (status == HS_OK)
         status = cli_open_directions(session, err);
+    if (status == HS_OK && recipe && options->sigma_profile)
+        status = cli_fail(err, HS_ERROR_UNSUPPORTED,
+                          "--recipe: a recipe has no place for --profile sigma");
     if (status != HS_OK)
         return status;
     run->seeds = session->latents ? NULL : options->seeds ? options->seeds : &default_seed;

@@ -9,7 +9,8 @@
 static const char doc[] =
     "One U-Net pass. The input file has sample F32 [n,C,H,W] and, if wanted, delta_h "
     "[1 or n,c,h,w], added to h; the output gets eps [n,C,H,W] and h [n,c,h,w], the activation "
-    "before delta_h is added.";
+    "before delta_h is added. With one sample it may also have v [k,c,h,w] and u [k,C,H,W]; the "
+    "output then gets Jv [k,C,H,W] and JTu [k,c,h,w], exact products with J = d eps / d h there.";
 
 typedef struct cli_eps_options {
     cli_options common;
@@ -53,6 +54,8 @@ typedef struct cli_eps_work {
     hs_tensor_view delta_h; /* [1 or n,c,h,w]; data NULL: none */
     float *spread;          /* delta_h for every sample of a batch, where it has one row */
     float *eps, *h;
+    hs_tensor_view v, u; /* [k,c,h,w], [k,C,H,W]; data NULL: none */
+    float *Jv, *JTu;     /* [k,C,H,W], [k,c,h,w] */
 } cli_eps_work;
 
 /* A tensor of shape [rows, shape...], all values finite. */
@@ -84,11 +87,10 @@ static hs_status cli_eps_read(cli_session *session, const cli_eps_options *optio
     hs_status status = hs_tensors_get(tensors, "sample", &work->sample, err);
     for (int i = 0; i < hs_tensors_count(tensors) && status == HS_OK; i++) {
         const char *name = hs_tensors_name(tensors, i);
-        if (!strcmp(name, "v") || !strcmp(name, "u"))
-            status = cli_fail(err, HS_ERROR_UNSUPPORTED,
-                              "%s: tensor '%s' asks for Jacobian products, which come with "
-                              "`jacobian` and are not in this version",
-                              options->input, name);
+        if (!strcmp(name, "v"))
+            status = hs_tensors_get(tensors, name, &work->v, err);
+        else if (!strcmp(name, "u"))
+            status = hs_tensors_get(tensors, name, &work->u, err);
         else if (!strcmp(name, "delta_h"))
             status = hs_tensors_get(tensors, name, &work->delta_h, err);
         else if (strcmp(name, "sample") != 0)
@@ -98,9 +100,17 @@ static hs_status cli_eps_read(cli_session *session, const cli_eps_options *optio
         status = cli_eps_check(options->input, &work->sample, info->image, err);
     if (status == HS_OK && work->delta_h.data)
         status = cli_eps_check(options->input, &work->delta_h, h_shape, err);
+    if (status == HS_OK && work->v.data)
+        status = cli_eps_check(options->input, &work->v, h_shape, err);
+    if (status == HS_OK && work->u.data)
+        status = cli_eps_check(options->input, &work->u, info->image, err);
     if (status != HS_OK)
         return status;
     work->n = (int)work->sample.dim[0];
+    if ((work->v.data || work->u.data) && work->n != 1)
+        return cli_fail(err, HS_ERROR_MISMATCH,
+                        "%s: sample has %d rows, expected 1: v and u are for one sample",
+                        options->input, work->n);
     if (work->delta_h.data && work->delta_h.dim[0] != 1 && work->delta_h.dim[0] != work->n)
         return cli_fail(err, HS_ERROR_MISMATCH, "%s: delta_h has %lld rows, expected 1 or %d",
                         options->input, (long long)work->delta_h.dim[0], work->n);
@@ -149,22 +159,49 @@ static hs_status cli_eps_run(cli_session *session, const cli_eps_options *option
     return HS_OK;
 }
 
+/* Jv and JTu at the one sample, if asked for. */
+static hs_status cli_eps_products(cli_session *session, cli_eps_work *work, hs_error *err) {
+    const hs_model_info *info = &session->info;
+    int k_v = work->v.data ? (int)work->v.dim[0] : 0, k_u = work->u.data ? (int)work->u.dim[0] : 0;
+    size_t Jv = cli_float_count(k_v, info->image, 3);
+    size_t JTu = cli_float_count(k_u, info->h[session->options->h_space], 3);
+    if (!k_v && !k_u)
+        return HS_OK;
+    work->Jv = Jv ? calloc(Jv, sizeof *work->Jv) : NULL;
+    work->JTu = JTu ? calloc(JTu, sizeof *work->JTu) : NULL;
+    if ((k_v && !work->Jv) || (k_u && !work->JTu))
+        return cli_fail_memory(err);
+    return hs_denoiser_products(session->denoiser, work->sample.data, work->t[0],
+                                work->delta_h.data, k_v, work->v.data, work->Jv, k_u, work->u.data,
+                                work->JTu, err);
+}
+
 static hs_status cli_eps_write(const cli_session *session, const cli_eps_options *options,
                                const cli_eps_work *work, hs_error *err) {
-    hs_tensor_view views[2] = {{.name = "eps", .rank = 4, .dim = {work->n}, .data = work->eps},
-                               {.name = "h", .rank = 4, .dim = {work->n}, .data = work->h}};
-    for (int i = 0; i < 3; i++) {
-        views[0].dim[i + 1] = session->info.image[i];
-        views[1].dim[i + 1] = session->info.h[options->common.h_space][i];
+    hs_tensor_view views[4] = {
+        {.name = "eps", .rank = 4, .dim = {work->n}, .data = work->eps},
+        {.name = "h", .rank = 4, .dim = {work->n}, .data = work->h},
+        {.name = "Jv", .rank = 4, .dim = {work->v.dim[0]}, .data = work->Jv},
+        {.name = "JTu", .rank = 4, .dim = {work->u.dim[0]}, .data = work->JTu}};
+    int count = 0;
+    for (int v = 0; v < 4; v++) {
+        bool image = v == 0 || v == 2;
+        const int *shape = image ? session->info.image : session->info.h[options->common.h_space];
+        for (int i = 0; i < 3; i++)
+            views[v].dim[i + 1] = shape[i];
+        if (views[v].data)
+            views[count++] = views[v];
     }
-    return hs_tensors_save(options->common.output, views, 2, err);
+    return hs_tensors_save(options->common.output, views, count, err);
 }
 
 static void cli_eps_report(const cli_session *session, const cli_eps_options *options,
                            const cli_eps_work *work) {
+    if (!options->common.json && options->common.quiet)
+        return;
     if (!options->common.json) {
-        printf("wrote %s: eps and h of %d sample%s\n", options->common.output, work->n,
-               work->n == 1 ? "" : "s");
+        printf("wrote %s: eps and h of %d sample%s%s%s\n", options->common.output, work->n,
+               work->n == 1 ? "" : "s", work->Jv ? ", Jv" : "", work->JTu ? ", JTu" : "");
         return;
     }
     json_t *report = cli_report_new(session);
@@ -179,6 +216,9 @@ int cli_eps(int argc, char **argv) {
     cli_parse_command(&eps_argp, argc, argv, &options);
     if (!options.input || !options.timesteps || !options.common.output)
         cli_usage_error("eps: needs --input FILE, --timestep T and -o FILE");
+    const cli_path paths[] = {{"--input", options.input, false},
+                              {"-o", options.common.output, true}};
+    cli_check_distinct(paths, 2);
     cli_session session;
     cli_session_begin(&session, &options.common);
     hs_error err;
@@ -196,10 +236,14 @@ int cli_eps(int argc, char **argv) {
     if (status == HS_OK)
         status = cli_eps_run(&session, &options, &work, &err);
     if (status == HS_OK)
+        status = cli_eps_products(&session, &work, &err);
+    if (status == HS_OK)
         status = cli_eps_write(&session, &options, &work, &err);
     if (status == HS_OK)
         cli_eps_report(&session, &options, &work);
     int result = cli_finish(status, &err);
+    free(work.Jv);
+    free(work.JTu);
     free(work.h);
     free(work.eps);
     free(work.spread);

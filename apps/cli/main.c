@@ -8,6 +8,7 @@ static const cli_command commands[] = {
     {"info", "What a model is, and what one image costs", cli_info},
     {"sample", "Make images from seeds", cli_sample},
     {"pca", "Find directions: principal components of h-space", cli_pca},
+    {"jacobian", "Find directions of one sample, of a region if wanted", cli_jacobian},
     {"annotate", "Score samples with a classifier, into an index", cli_annotate},
     {"attribute", "Find the direction of an attribute from labels", cli_attribute},
     {"disentangle", "Project other directions out of one", cli_disentangle},
@@ -18,7 +19,7 @@ static const cli_command commands[] = {
 };
 
 /* Names that are reserved for what later versions bring. */
-static const char *const later[] = {"jacobian", "evaluate", "pull", "serve"};
+static const char *const later[] = {"evaluate", "pull", "serve"};
 
 static void cli_print_help(FILE *stream) {
     fputs("Usage: hspace COMMAND [OPTION...]\n"

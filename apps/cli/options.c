@@ -24,7 +24,9 @@ enum {
     KEY_MAX_MEM,
     KEY_TENSORS,
     KEY_JSON,
-    KEY_QUIET
+    KEY_QUIET,
+    KEY_PROFILE,
+    KEY_SAME_STEP
 };
 
 int cli_option_int(const char *option, const char *text, int64_t min, int64_t max) {
@@ -84,7 +86,7 @@ static const struct argp_option cli_common_options[] = {
      "ref is slow plain C, to compare with; default onednn", 11},
     {"max-mem", KEY_MAX_MEM, "SIZE", 0, "Memory to plan with, such as 800M or 2G", 11},
     {"json", KEY_JSON, NULL, 0, "One JSON object with the result's figures on stdout", 12},
-    {"quiet", KEY_QUIET, NULL, 0, "No progress", 12},
+    {"quiet", KEY_QUIET, NULL, 0, "No progress, no closing line; notices stay", 12},
     {0}};
 
 static error_t cli_common_parse(int key, char *arg, struct argp_state *state) {
@@ -170,9 +172,16 @@ static const struct argp_option cli_edit_options[] = {
      3},
     {"window", KEY_WINDOW, "I-J", 0, "Apply directions in steps I to J only, 0 being the noisiest",
      3},
+    {"profile", KEY_PROFILE, "flat|sigma", 0,
+     "The strength over the steps: the same (default), or by the singular value of each step, for "
+     "directions of `jacobian --step all`",
+     3},
+    {"same-step", KEY_SAME_STEP, NULL, 0,
+     "Apply a direction of `jacobian` only at the step where it was found", 3},
     {0}};
 
 static error_t cli_edit_parse(int key, char *arg, struct argp_state *state) {
+    static const char *const profiles[] = {"flat", "sigma"};
     cli_options *options = state->input;
     char why[CLI_WHY];
     switch (key) {
@@ -191,7 +200,12 @@ static error_t cli_edit_parse(int key, char *arg, struct argp_state *state) {
     case KEY_WINDOW:
         if (!cli_parse_window(arg, &options->first, &options->last, why))
             cli_usage_error("--window: %s", why);
+        options->window = true;
         return 0;
+    case KEY_PROFILE:
+        options->sigma_profile = cli_option_choice("--profile", arg, profiles, 2) == 1;
+        return 0;
+    case KEY_SAME_STEP: options->same_step = true; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -255,6 +269,8 @@ void cli_parse_command(const struct argp *argp, int argc, char **argv, void *inp
         exit(CLI_USAGE); /* getopt has said what is wrong */
     if (options->seeds && options->latent)
         cli_usage_error("--seed and --latent exclude each other");
+    if (options->same_step && options->window)
+        cli_usage_error("--same-step and --window exclude each other");
 }
 
 void cli_options_free(cli_options *options) {

@@ -15,8 +15,15 @@ static bool cli_ends_with(const char *text, const char *ending) {
     return length > tail && !strcasecmp(text + length - tail, ending);
 }
 
-cli_output_kind cli_image_output(const cli_options *options) {
+bool cli_is_picture(const char *path) {
     static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", ".svg"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (cli_ends_with(path, endings[i]))
+            return true;
+    return false;
+}
+
+cli_output_kind cli_image_output(const cli_options *options) {
     const char *path = options->output;
     struct stat info;
     if (!path) {
@@ -27,9 +34,8 @@ cli_output_kind cli_image_output(const cli_options *options) {
     }
     if (path[strlen(path) - 1] == '/' || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
         return CLI_OUTPUT_FOLDER;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (cli_ends_with(path, endings[i]))
-            return CLI_OUTPUT_IMAGE;
+    if (cli_is_picture(path))
+        return CLI_OUTPUT_IMAGE;
     cli_usage_error("-o %.200s: neither a picture (.png, .jpg, .webp, .svg) nor a folder (dir/)",
                     path);
 }
@@ -52,10 +58,59 @@ hs_status cli_check_writable(const char *path, cli_output_kind kind, hs_error *e
         memcpy(folder, ".", 2);
     else if (!is_folder)
         slash[slash == folder] = '\0';
+    if (stat(folder, &info) == 0 && !S_ISDIR(info.st_mode))
+        return cli_fail(err, HS_ERROR_IO, "%s: cannot be written: %s is not a folder", path,
+                        folder);
     if (access(folder, W_OK | X_OK) != 0)
         return cli_fail(err, HS_ERROR_IO, "%s: cannot be written: folder %s: %s", path, folder,
                         strerror(errno));
     return HS_OK;
+}
+
+/* Two spellings of one file; the files need not exist yet. */
+static bool cli_same_file(const char *a, const char *b) {
+    const char *paths[2] = {a, b};
+    char full[2][PATH_MAX];
+    for (int i = 0; i < 2; i++) {
+        if (realpath(paths[i], full[i]))
+            continue;
+        const char *slash = strrchr(paths[i], '/'), *name = slash ? slash + 1 : paths[i];
+        char folder[PATH_MAX], real[PATH_MAX];
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - paths[i]) + 1 : 2,
+                 slash ? paths[i] : "./");
+        if (!realpath(folder, real) ||
+            snprintf(full[i], sizeof full[i], "%s/%s", real, name) >= (int)sizeof full[i])
+            return !strcmp(a, b);
+    }
+    return !strcmp(full[0], full[1]);
+}
+
+void cli_check_distinct(const cli_path *paths, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = i + 1; j < count; j++)
+            if (paths[i].path && paths[j].path && (paths[i].written || paths[j].written) &&
+                cli_same_file(paths[i].path, paths[j].path))
+                cli_usage_error("%s and %s are the same file: %.200s", paths[i].option,
+                                paths[j].option, paths[i].path);
+}
+
+hs_status cli_check_outputs(const cli_options *options, const char *recipe, cli_output_kind kind,
+                            hs_error *err) {
+    cli_path paths[] = {{"-o", options->output, true},
+                        {"--tensors", options->tensors, true},
+                        {"--recipe", recipe, true},
+                        {"--latent", options->latent, false},
+                        {"-d", NULL, false}};
+    hs_status status = HS_OK;
+    cli_check_distinct(paths, 4);
+    for (int i = 0; i < options->direction_count; i++) {
+        paths[4].path = options->directions[i].file;
+        cli_check_distinct(paths, 5);
+    }
+    for (int i = 0; i < 3 && status == HS_OK; i++)
+        if (paths[i].path)
+            status = cli_check_writable(paths[i].path, i == 0 ? kind : CLI_OUTPUT_NONE, err);
+    return status;
 }
 
 hs_status cli_make_folder(const char *path, hs_error *err) {

@@ -22,6 +22,7 @@ typedef struct cli_pca_options {
     cli_options common;
     hs_pca_options pca;
     const char *preview, *resume;
+    bool delta_given;
 } cli_pca_options;
 
 enum {
@@ -79,9 +80,16 @@ static error_t cli_pca_parse(int key, char *arg, struct argp_state *state) {
             cli_usage_error("--around: %s", why);
         pca->around = true;
         return 0;
-    case KEY_DELTA: pca->around_delta = cli_option_number("--delta", arg, 1e-6, 1); return 0;
-    case KEY_EXACT: pca->incremental = 0; return 0;
-    case KEY_INCREMENTAL: pca->incremental = 1; return 0;
+    case KEY_DELTA:
+        pca->around_delta = cli_option_number("--delta", arg, 1e-6, 1);
+        options->delta_given = true;
+        return 0;
+    case KEY_EXACT:
+    case KEY_INCREMENTAL:
+        if (pca->incremental == (key == KEY_EXACT))
+            cli_usage_error("--exact and --incremental exclude each other");
+        pca->incremental = key == KEY_INCREMENTAL;
+        return 0;
     case KEY_BATCH: pca->batch = cli_option_int("--batch", arg, 2, CLI_MAX_SAMPLES); return 0;
     case KEY_RESUME: options->resume = arg; return 0;
     case KEY_PREVIEW: options->preview = arg; return 0;
@@ -128,8 +136,9 @@ hs_status cli_announce_pca(cli_session *session, const hs_pca_options *pca, hs_c
     cli_format_seconds(seconds, each);
     cli_format_bytes((double)cost->bytes, bytes);
     cli_format_bytes((double)session->planned_bytes, model);
-    cli_message("PCA of %d samples at %d steps: %lld passes of %s, about %s", pca->n,
-                hs_sampler_steps(session->sampler), (long long)cost->passes, each, total);
+    int steps = hs_sampler_steps(session->sampler);
+    cli_message("PCA of %d samples at %d step%s: %lld passes of %s, about %s", pca->n, steps,
+                steps == 1 ? "" : "s", (long long)cost->passes, each, total);
     cli_message("memory: %s for the model, %s for the PCA (%s)", model, bytes, cost->formula);
     return HS_OK;
 }
@@ -140,13 +149,15 @@ static void cli_pca_report(const cli_session *session, const cli_pca_options *op
     const cli_options *common = &options->common;
     hs_directions_view view;
     hs_directions_view_get(directions, &view);
+    if (!common->json && common->quiet)
+        return;
     if (!common->json) {
         char taken[32];
         cli_format_seconds(cli_seconds_since_start(), taken);
-        printf("%d directions (%d x %d x %d at %d steps) from %d samples in %s: %s%s%s\n", view.K,
-               view.h_shape[0], view.h_shape[1], view.h_shape[2], view.S, options->pca.n, taken,
-               common->output, options->preview ? " " : "",
-               options->preview ? options->preview : "");
+        printf("%d direction%s (%d x %d x %d at %d step%s) from %d samples in %s: %s%s%s\n", view.K,
+               view.K == 1 ? "" : "s", view.h_shape[0], view.h_shape[1], view.h_shape[2], view.S,
+               view.S == 1 ? "" : "s", options->pca.n, taken, common->output,
+               options->preview ? " " : "", options->preview ? options->preview : "");
         return;
     }
     json_t *report = cli_report_new(session), *sigma = json_array();
@@ -224,6 +235,14 @@ static void cli_pca_check(const cli_pca_options *options) {
     const cli_options *common = &options->common;
     if (!common->output)
         cli_usage_error("pca: -o says where the direction file goes (x.safetensors)");
+    if (cli_is_picture(common->output))
+        cli_usage_error("pca: -o %.200s: the directions are no picture (x.safetensors); --preview "
+                        "draws one",
+                        common->output);
+    if (options->delta_given && !options->pca.around)
+        cli_usage_error("--delta: says how far samples vary with --around SEED");
+    if (options->pca.joint && options->pca.align == HS_ALIGN_SCORE)
+        cli_usage_error("--align score: a --joint PCA has no components of single steps to align");
     if (options->pca.k >= options->pca.n)
         cli_usage_error("-k: %d components need at least %d samples, -n is %d", options->pca.k,
                         options->pca.k + 1, options->pca.n);
@@ -245,6 +264,10 @@ int cli_pca(int argc, char **argv) {
     if (!options.resume && asprintf(&resume, "%s.resume", options.common.output) < 0)
         cli_usage_error("out of memory");
     options.pca.resume = options.resume ? options.resume : resume;
+    const cli_path paths[] = {{"-o", options.common.output, true},
+                              {"--preview", options.preview, true},
+                              {"--resume", options.pca.resume, true}};
+    cli_check_distinct(paths, 3);
     cli_session session;
     cli_session_begin(&session, &options.common);
     hs_error err;

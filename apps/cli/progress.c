@@ -112,9 +112,13 @@ static void cli_draw_bar(cli_progress *progress, double done, double total, cons
 static bool cli_on_progress(void *ctx, const char *phase, double done, double total) {
     cli_progress *progress = ctx;
     double now = cli_clock();
-    if (strncmp(progress->phase, phase, sizeof progress->phase - 1) != 0) {
+    /* What follows a colon is detail, which does not begin a new phase. */
+    bool same = *progress->phase && strcspn(progress->phase, ":") == strcspn(phase, ":") &&
+                !strncmp(progress->phase, phase, strcspn(phase, ":"));
+    if (!same)
         cli_progress_end(progress);
-        snprintf(progress->phase, sizeof progress->phase, "%s", phase);
+    snprintf(progress->phase, sizeof progress->phase, "%s", phase);
+    if (!same) {
         progress->begun = now;
         progress->first_done = done;
         progress->shown = now;

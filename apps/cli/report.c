@@ -79,11 +79,12 @@ void cli_report_images(const cli_session *session, const cli_run *run, const cha
         if (recipe)
             json_object_set_new(report, "recipe", json_string(recipe));
         cli_report_print(report);
-    } else {
+    } else if (!options->quiet) {
         char taken[32];
         cli_format_seconds(cli_seconds_since_start(), taken);
-        printf("%d image%s of %d steps in %s:", count, count == 1 ? "" : "s",
-               hs_sampler_steps(session->sampler), taken);
+        int steps = hs_sampler_steps(session->sampler);
+        printf("%d image%s of %d step%s in %s:", count, count == 1 ? "" : "s", steps,
+               steps == 1 ? "" : "s", taken);
         const char *outputs[] = {options->output, options->tensors, recipe};
         for (int i = 0; i < 3; i++)
             if (outputs[i])

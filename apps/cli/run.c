@@ -104,7 +104,9 @@ static char *cli_tensors_metadata(cli_session *session, const cli_run *run) {
     if (hs_model_fingerprint(session->model, fingerprint, NULL) == HS_OK)
         json_object_set_new(object, "model", json_string(fingerprint));
     if (run->seeds) {
-        list = cli_json_int64s(run->seeds, run->rows);
+        list = json_array(); /* one an item, as the tensors are */
+        for (int i = 0; i < run->rows * run->columns; i++)
+            json_array_append_new(list, json_integer(run->seeds[i / run->columns]));
         text = json_dumps(list, 0);
         json_object_set_new(object, "seeds", json_string(text ? text : "[]"));
         free(text);

@@ -102,11 +102,7 @@ static hs_status cli_sample_work(cli_session *session, const char *recipe, cli_r
     const cli_options *options = session->options;
     static const int64_t default_seed = 0;
     cli_output_kind kind = cli_image_output(options);
-    const char *outputs[] = {options->output, options->tensors, recipe};
-    hs_status status = HS_OK;
-    for (int i = 0; i < 3 && status == HS_OK; i++)
-        if (outputs[i])
-            status = cli_check_writable(outputs[i], i == 0 ? kind : CLI_OUTPUT_NONE, err);
+    hs_status status = cli_check_outputs(options, recipe, kind, err);
     if (status == HS_OK)
         status = cli_open_sampler(session, 0, options->seeds ? options->seed_count : 0, err);
     if (status == HS_OK && kind != CLI_OUTPUT_NONE)

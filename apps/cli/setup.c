@@ -18,6 +18,7 @@ void cli_session_end(cli_session *session) {
         hs_directions_free(session->fitted[i]);
     free(session->fitted);
     free(session->edits);
+    free(session->profiles);
     hs_latents_free(session->latents);
     hs_sampler_free(session->sampler);
     hs_denoiser_free(session->denoiser);
@@ -123,6 +124,27 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
     return cli_make_ready(session, items, err);
 }
 
+/* --profile sigma and --same-step, for edit i. */
+static hs_status cli_shape_edit(cli_session *session, int i, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_edit *edit = &session->edits[i];
+    hs_status status = HS_OK;
+    if (options->same_step) {
+        int step = 0;
+        status =
+            hs_directions_found_at(edit->directions, edit->index, session->sampler, &step, err);
+        edit->first = edit->last = step;
+    }
+    if (status == HS_OK && session->profiles) {
+        double *profile =
+            session->profiles + (size_t)i * (size_t)hs_sampler_steps(session->sampler);
+        status = hs_directions_sigma_profile(edit->directions, edit->index, session->sampler,
+                                             profile, err);
+        edit->profile = profile;
+    }
+    return status;
+}
+
 /* Load the file of spec i, find its direction and fit it to the sampler. */
 static hs_status cli_open_direction(cli_session *session, int i, hs_error *err) {
     const cli_options *options = session->options;
@@ -155,6 +177,8 @@ static hs_status cli_open_direction(cli_session *session, int i, hs_error *err) 
                                       .strength = spec->strengths[0],
                                       .first = options->first,
                                       .last = options->last};
+    if (status == HS_OK)
+        status = cli_shape_edit(session, i, err);
     return status;
 }
 
@@ -167,7 +191,9 @@ hs_status cli_open_directions(cli_session *session, hs_error *err) {
     size_t count = (size_t)options->direction_count;
     session->fitted = calloc(count ? count : 1, sizeof *session->fitted);
     session->edits = calloc(count ? count : 1, sizeof *session->edits);
-    if (!session->fitted || !session->edits)
+    if (options->sigma_profile)
+        session->profiles = calloc(count * (size_t)steps + 1, sizeof *session->profiles);
+    if (!session->fitted || !session->edits || (options->sigma_profile && !session->profiles))
         return cli_fail_memory(err);
     for (int i = 0; i < options->direction_count; i++) {
         hs_status status = cli_open_direction(session, i, err);

@@ -9,8 +9,9 @@
 
 typedef struct hs_exec hs_exec; /* a planned graph */
 
-/* Converted weights of one model, shared by the plans of its graphs (other
- * batches, parts of the graph). It must outlive them, and the model it. */
+/* Converted weights of one model, and the arena, shared by the plans of its
+ * graphs (other batches, parts of the graph), of which one runs at a time. It
+ * must outlive them, and the model it. */
 typedef struct hs_weight_cache hs_weight_cache;
 
 /*
@@ -40,6 +41,15 @@ typedef struct hs_plan_options {
     int link_count;
 } hs_plan_options;
 
+/* Memory of a plan. Plans with one weight cache share their weights and, as they
+ * never run at once, the arena for what lives within a pass: of these only the
+ * largest counts. */
+typedef struct hs_exec_bytes {
+    int64_t own;     /* kept values and work space */
+    int64_t shared;  /* arena */
+    int64_t weights; /* converted */
+} hs_exec_bytes;
+
 /* Row-major data of an input or output value; exactly one pointer is set. A
  * double pointer is for `ref` alone. */
 typedef struct hs_binding {
@@ -58,8 +68,7 @@ typedef struct hs_backend {
      * Outputs that are not bound are computed and dropped. */
     hs_status (*execute)(hs_exec *exec, const hs_binding *inputs, int input_count,
                          const hs_binding *outputs, int output_count, hs_error *err);
-    /* Bytes: the arena, and the converted weights (shared ones once). */
-    void (*bytes)(const hs_exec *exec, int64_t *activations, int64_t *weights);
+    void (*bytes)(const hs_exec *exec, hs_exec_bytes *bytes);
     void (*free)(hs_exec *exec);
     /* NULL members: this back end shares no weights. cache_new: NULL, no memory. */
     hs_weight_cache *(*cache_new)(void);

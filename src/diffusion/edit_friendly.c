@@ -17,15 +17,17 @@
 #include "diffusion/inversion.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "denoiser.h"
+#include "diffusion/anderson.h"
 
 #define HS_FIXED_POINT_ROUNDS 50
-#define HS_FIXED_POINT_STRIDE 0.015 /* below: six halvings brought nothing better */
+#define HS_FIXED_POINT_STALE 6 /* rounds without a better x before it ends */
 /* Residuals, of a pixel in [-1, 1]: not worth another round; worth a notice. */
 #define HS_FIXED_POINT_EXACT 6e-8
-#define HS_FIXED_POINT_POOR 1e-4
+#define HS_FIXED_POINT_POOR 1e-3
 
 bool hs_inversion_fixed_point(const hs_inversion *job) {
     const hs_sampler *sampler = job->sampler;
@@ -64,69 +66,70 @@ static double hs_fixed_point_map(const hs_step *step, size_t size, const float *
     return worst;
 }
 
-/*
- * One round of one image, whose eps is known: x moves to f(x). Where that does
- * not come closer, it goes back to the best x so far and moves half as far from
- * there, which tames an f that overshoots. False when it is done.
- *
- * The best x stands in its slot, and f of it in the next one, which is not in
- * use yet.
- */
+/* One round of one image, whose eps is known: the next x. False: it is done. */
 static bool hs_fixed_point_round(hs_inversion *job, int image, const float *eps, float *x,
-                                 double *stride) {
-    int last = job->sampler->T - 1;
-    float *best = hs_slot(job, image, last), *f = hs_slot(job, image, last + 1);
-    size_t bytes = job->image_size * sizeof *x;
-    double residual = hs_fixed_point_map(&job->sampler->coefficients[last], job->image_size,
-                                         hs_image(job, image), eps, x, job->noise);
-    if (residual < job->residual[image]) {
-        job->residual[image] = residual;
-        memcpy(best, x, bytes);
-        memcpy(f, job->noise, bytes);
-        *stride = fmin(1, 2 * *stride);
-    } else {
-        *stride /= 2;
-    }
-    for (size_t j = 0; j < job->image_size; j++)
-        x[j] = (float)((double)best[j] + *stride * ((double)f[j] - (double)best[j]));
-    return *stride >= HS_FIXED_POINT_STRIDE && job->residual[image] > HS_FIXED_POINT_EXACT &&
-           memcmp(x, best, bytes) != 0;
+                                 hs_anderson *anderson) {
+    const hs_step *step = &job->sampler->coefficients[job->sampler->T - 1];
+    double worst =
+        hs_fixed_point_map(step, job->image_size, hs_image(job, image), eps, x, job->noise);
+    hs_anderson_next(anderson, x, job->noise);
+    if (anderson->stale == 0)
+        job->residual[image] = worst;
+    return anderson->stale < HS_FIXED_POINT_STALE && worst > HS_FIXED_POINT_EXACT;
 }
 
-/* The x of the last step for `count` images into their slots. An image's rounds
- * end on their own, whatever its neighbours need. */
-static hs_status hs_solve_fixed_point(hs_inversion *job, int first, int count, hs_error *err) {
+/* All rounds for `count` images, whose first x stand in job->x. An image's
+ * rounds end on their own, whatever its neighbours need. */
+static hs_status hs_fixed_point_rounds(hs_inversion *job, int first, int count,
+                                       hs_anderson *anderson, hs_error *err) {
     const hs_sampler *sampler = job->sampler;
-    const hs_step *step = &sampler->coefficients[sampler->T - 1];
-    size_t size = job->image_size;
-    for (int i = 0; i < count; i++) {
-        const float *x_0 = hs_image(job, first + i);
-        for (size_t j = 0; j < size; j++)
-            job->x[(size_t)i * size + j] =
-                (float)(step->sqrt_a / step->sqrt_a_prev * (double)x_0[j]);
-        job->residual[first + i] = INFINITY;
-        job->stride[i] = 1;
-    }
     for (int round = 0, active = count; round < HS_FIXED_POINT_ROUNDS && active > 0; round++) {
         HS_TRY(hs_inversion_eps(job, count, sampler->timesteps[sampler->T - 1], NULL, err));
         active = 0;
         for (int i = 0; i < count; i++) {
-            size_t at = (size_t)i * size;
-            if (job->stride[i] > 0 &&
-                hs_fixed_point_round(job, first + i, job->eps + at, job->x + at, &job->stride[i]))
-                active++;
-            else
-                job->stride[i] = 0;
+            size_t at = (size_t)i * job->image_size;
+            if (!job->settled[i])
+                job->settled[i] =
+                    !hs_fixed_point_round(job, first + i, job->eps + at, job->x + at, &anderson[i]);
+            active += !job->settled[i];
         }
         HS_TRY(hs_progress(job->monitor, "inverting", job->done, job->total, err));
     }
-    for (int i = first; i < first + count; i++)
-        if (job->residual[i] > HS_FIXED_POINT_POOR)
+    return HS_OK;
+}
+
+/* The x of the last step for `count` images into their slots. */
+static hs_status hs_solve_fixed_point(hs_inversion *job, int first, int count, hs_error *err) {
+    const hs_step *step = &job->sampler->coefficients[job->sampler->T - 1];
+    size_t size = job->image_size;
+    hs_status status = HS_OK;
+    hs_anderson *anderson = hs_calloc((size_t)count, sizeof *anderson);
+    if (!anderson)
+        return hs_fail_memory(err, (size_t)count * sizeof *anderson);
+    for (int i = 0; i < count; i++) {
+        HS_CHECK(hs_anderson_create(size, &anderson[i], err));
+        const float *x_0 = hs_image(job, first + i);
+        for (size_t j = 0; j < size; j++)
+            job->x[(size_t)i * size + j] =
+                (float)(step->sqrt_a / step->sqrt_a_prev * (double)x_0[j]);
+        job->settled[i] = 0;
+    }
+    HS_CHECK(hs_fixed_point_rounds(job, first, count, anderson, err));
+    for (int i = 0; i < count; i++) {
+        memcpy(hs_slot(job, first + i, job->sampler->T - 1), anderson[i].best,
+               size * sizeof(float));
+        if (job->residual[first + i] > HS_FIXED_POINT_POOR)
             hs_notice(job->monitor,
                       "invert: image %d: the fixed point of the last step was not reached, a pixel "
                       "is off by up to %.2g",
-                      i, job->residual[i]);
-    return hs_inversion_advance(job, count, err);
+                      first + i, job->residual[first + i]);
+    }
+    HS_CHECK(hs_inversion_advance(job, count, err));
+cleanup:
+    for (int i = 0; i < count; i++)
+        hs_anderson_free(&anderson[i]);
+    free(anderson);
+    return status;
 }
 
 /* -------------------------------------------------------------- drawing -- */

@@ -127,12 +127,12 @@ static hs_status hs_check_invert(const hs_inversion *job, const float *x_0, hs_e
 static hs_status hs_inversion_scratch(hs_inversion *job, hs_error *err) {
     size_t batch = (size_t)job->batch;
     job->t = hs_calloc(batch, sizeof *job->t);
-    job->stride = hs_calloc(batch, sizeof *job->stride);
+    job->settled = hs_calloc(batch, sizeof *job->settled);
     job->x = hs_alloc_aligned(batch * job->image_size, sizeof *job->x);
     job->eps = hs_alloc_aligned(batch * job->image_size, sizeof *job->eps);
     job->h = hs_alloc_aligned(batch * job->h_size, sizeof *job->h);
     job->noise = hs_alloc_aligned(job->image_size, sizeof *job->noise);
-    if (!job->t || !job->stride || !job->x || !job->eps || !job->h || !job->noise)
+    if (!job->t || !job->settled || !job->x || !job->eps || !job->h || !job->noise)
         return hs_fail_memory(err, batch * (2 * job->image_size + job->h_size) * sizeof *job->x);
     return HS_OK;
 }
@@ -198,7 +198,7 @@ cleanup:
     free(job.residual);
     free(job.psnr);
     free(job.t);
-    free(job.stride);
+    free(job.settled);
     free(job.x);
     free(job.eps);
     free(job.h);

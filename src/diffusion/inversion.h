@@ -3,6 +3,7 @@
  *
  *   inversion.c         hs_invert: checks, batches, DDIM, the round trip
  *   edit_friendly.c     the three edit-friendly kinds
+ *   anderson.c          the iteration for the fixed point of their last step
  *   inversion_result.c  what the latents hold: arrays, metadata, PSNR
  */
 #ifndef HS_DIFFUSION_INVERSION_H
@@ -24,12 +25,12 @@ typedef struct hs_inversion {
     double *residual; /* [n] of the fixed point, NULL where there is none */
     double *psnr;     /* [n] */
 
-    int *t;         /* [batch] */
-    float *x;       /* [batch,C,H,W] the state */
-    float *eps;     /* [batch,C,H,W] */
-    float *h;       /* [batch,c,h,w] */
-    float *noise;   /* [C,H,W] */
-    double *stride; /* [batch] of the fixed point; 0: done */
+    int *t;       /* [batch] */
+    float *x;     /* [batch,C,H,W] the state */
+    float *eps;   /* [batch,C,H,W] */
+    float *h;     /* [batch,c,h,w] */
+    float *noise; /* [C,H,W] */
+    int *settled; /* [batch] the fixed point is found */
 } hs_inversion;
 
 /* eps (and h, unless NULL) of the first `count` of job->x at timestep t. */

@@ -1,5 +1,6 @@
-/* hs_latents_from_seeds: what seeds stand for, as tensors. */
+/* hs_latents_from_seeds: what seeds stand for, as tensors; one item of several. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "denoiser.h"
 #include "diffusion/trajectory.h"
@@ -50,4 +51,34 @@ cleanup:
     hs_trajectory_free(&trajectory);
     hs_latents_free(latents);
     return status;
+}
+
+hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out, hs_error *err) {
+    if (item < 0 || item >= latents->n)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "latents: item %d, expected 0 to %d", item,
+                       latents->n - 1);
+    size_t size = 1, T = (size_t)latents->T, i = (size_t)item;
+    for (int d = 0; d < 3; d++)
+        size *= (size_t)latents->image[d];
+    hs_latents *one = hs_latents_new();
+    if (!one)
+        return hs_fail_memory(err, sizeof *one);
+    one->n = 1;
+    one->T = latents->T;
+    memcpy(one->image, latents->image, sizeof one->image);
+    one->x_T = hs_alloc_aligned(size, sizeof(float));
+    one->timesteps = hs_calloc(T + 1, sizeof *one->timesteps);
+    one->z = latents->z ? hs_alloc_aligned(T * size, sizeof(float)) : NULL;
+    one->metadata = latents->metadata ? hs_strdup(latents->metadata) : NULL;
+    if (!one->x_T || !one->timesteps || !one->z != !latents->z ||
+        !one->metadata != !latents->metadata) {
+        hs_latents_free(one);
+        return hs_fail_memory(err, (T + 1) * size * sizeof(float));
+    }
+    memcpy(one->x_T, latents->x_T + i * size, size * sizeof(float));
+    memcpy(one->timesteps, latents->timesteps, T * sizeof *one->timesteps);
+    if (one->z)
+        memcpy(one->z, latents->z + i * T * size, T * size * sizeof(float));
+    *out = one;
+    return HS_OK;
 }

@@ -68,6 +68,10 @@ static hs_status hs_check_edit(const hs_job *job, int e, hs_error *err) {
             return hs_fail(err, HS_ERROR_ARGUMENT, "edit %d: strength %g of item %d is not finite",
                            e, strength, i);
     }
+    for (int i = 0; edit->profile && i < sampler->T; i++)
+        if (!isfinite(edit->profile[i]))
+            return hs_fail(err, HS_ERROR_ARGUMENT, "edit %d: factor %g of step %d is not finite", e,
+                           edit->profile[i], i);
     return HS_OK;
 }
 
@@ -113,6 +117,8 @@ static bool hs_sum_edits(const hs_job *job, int step, int first, int count) {
             const hs_directions_view *view = &job->views[e];
             size_t item = (size_t)(first + i) * (size_t)job->edit_count + (size_t)e;
             double strength = job->per_item ? job->per_item[item] : job->edits[e].strength;
+            if (job->edits[e].profile)
+                strength *= job->edits[e].profile[step];
             if (strength == 0 || !hs_edit_active(job, e, step))
                 continue;
             size_t slice = (size_t)job->edits[e].index * (size_t)view->S;

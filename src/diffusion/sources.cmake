@@ -1,10 +1,12 @@
 # Sources of this room, by name.
 set(SOURCES
   denoiser.c
+  diffusion/anderson.c
   diffusion/edit_friendly.c
   diffusion/inversion.c
   diffusion/inversion_result.c
   jacobian.c
+  products.c
   diffusion/latents.c
   diffusion/noise.c
   diffusion/sample.c

@@ -190,14 +190,14 @@ cleanup:
     return status;
 }
 
-hs_status hs_gram_pca(int n, int k, int64_t d, const float *x, int threads, float *components,
-                      double *sigma, double *ratio, double *mean, double *scores, hs_error *err) {
+hs_status hs_gram_pca(int n, int k, int64_t d, const float *x, float *components, double *sigma,
+                      double *ratio, double *mean, double *scores, hs_error *err) {
     HS_TRY(hs_gram_check(n, k, d, err));
     hs_status status;
     hs_gram_eigen eigen = {0};
     hs_gram_rows rows = hs_gram_centred(n, d, x, mean);
     size_t row = (size_t)n;
-    hs_threads_saved saved = hs_threads_push(threads);
+    hs_threads_saved saved = hs_threads_push(1);
     double *gram = hs_alloc_aligned(row, row * sizeof(double));
     if (!gram) {
         status = hs_fail_memory(err, row * row * sizeof(double));

@@ -73,10 +73,11 @@ hs_status hs_gram_components(const hs_gram_eigen *eigen, const hs_gram_rows *row
  * magnitude is positive (scores follow).
  *   components [k,d], sigma [k], ratio [k] explained variance ratio, mean [d];
  *   scores [k,n] unit norm, or NULL
- * `threads` as for hs_threads_push.
+ * Linear algebra runs on one thread: sums that more would split have other last
+ * bits for every number of threads. Against the passes its time is small.
  */
-hs_status hs_gram_pca(int n, int k, int64_t d, const float *x, int threads, float *components,
-                      double *sigma, double *ratio, double *mean, double *scores, hs_error *err);
+hs_status hs_gram_pca(int n, int k, int64_t d, const float *x, float *components, double *sigma,
+                      double *ratio, double *mean, double *scores, hs_error *err);
 
 /* Bytes that the functions above hold at most, the rows and outputs apart. */
 double hs_gram_bytes(int64_t n, int64_t k, int64_t d);

@@ -87,15 +87,15 @@ static hs_status hs_stack_decompose(hs_incremental_pca *pca, const hs_gram_rows 
     return status;
 }
 
-hs_status hs_incremental_pca_add(hs_incremental_pca *pca, int b, const float *x, int threads,
-                                 double *scores, hs_error *err) {
+hs_status hs_incremental_pca_add(hs_incremental_pca *pca, int b, const float *x, double *scores,
+                                 hs_error *err) {
     hs_status status;
     int64_t m = pca->rank + b + (pca->count > 0);
     if (b < 1 || m > INT32_MAX)
         return hs_fail(err, HS_ERROR_ARGUMENT, "incremental PCA: a batch of %d rows", b);
     double *batch_mean = hs_calloc((size_t)pca->d, sizeof(double));
     double *gram = hs_calloc((size_t)m, (size_t)m * sizeof(double));
-    hs_threads_saved saved = hs_threads_push(threads);
+    hs_threads_saved saved = hs_threads_push(1);
     hs_stack stack = {.pca = pca, .b = b, .x = x, .batch_mean = batch_mean};
     hs_gram_rows rows = {.n = (int)m, .d = pca->d, .fill = hs_stack_fill, .ctx = &stack};
     if (!batch_mean || !gram) {

@@ -38,11 +38,10 @@ void hs_incremental_pca_free(hs_incremental_pca *pca);
 
 /*
  * Take in rows x [b,d]; after a failure the state is lost.
- *   threads  as for hs_threads_push
  *   scores   [k,b] coordinates of the batch in the new components, in units of
  *            s and about the batch's mean; rows from `rank` on are 0; or NULL
  */
-hs_status hs_incremental_pca_add(hs_incremental_pca *pca, int b, const float *x, int threads,
-                                 double *scores, hs_error *err);
+hs_status hs_incremental_pca_add(hs_incremental_pca *pca, int b, const float *x, double *scores,
+                                 hs_error *err);
 
 #endif

@@ -209,10 +209,8 @@ hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options, const hs_mo
                  hs_directions **out, hs_error *err) {
     hs_status status;
     hs_pca_options defaults = hs_pca_options_default();
-    hs_pca_run run = {.sampler = sampler,
-                      .options = options ? options : &defaults,
-                      .monitor = monitor,
-                      .threads = hs_denoiser_threads(sampler->denoiser)};
+    hs_pca_run run = {
+        .sampler = sampler, .options = options ? options : &defaults, .monitor = monitor};
     HS_TRY(hs_pca_plan_make(sampler, run.options, &run.plan, err));
     run.sets = run.options->joint ? 1 : run.plan.T;
     if (!run.plan.exact && run.options->incremental < 0)

@@ -60,8 +60,8 @@ static hs_status hs_pca_exact_step(hs_pca_run *run, hs_pca_scratch *s, hs_error 
     const hs_pca_plan *plan = &run->plan;
     int step = run->samples.trajectory.step;
     size_t score_bytes = (size_t)plan->k * (size_t)plan->n * sizeof(double);
-    HS_TRY(hs_gram_pca(plan->n, plan->k, plan->d, run->samples.h, run->threads, s->components,
-                       s->sigma, s->ratio, s->mean, s->scores, err));
+    HS_TRY(hs_gram_pca(plan->n, plan->k, plan->d, run->samples.h, s->components, s->sigma, s->ratio,
+                       s->mean, s->scores, err));
     HS_TRY(hs_pca_finish_step(run, step, s->components, s->sigma, s->ratio, s->mean, plan->n,
                               s->scores, run->scores, err));
     memcpy(run->ratio + (int64_t)step * plan->k, s->ratio, (size_t)plan->k * sizeof(double));
@@ -91,7 +91,7 @@ static hs_status hs_pca_joint_step(hs_pca_run *run, double *mean, hs_error *err)
     const hs_pca_plan *plan = &run->plan;
     int64_t step = run->samples.trajectory.step;
     hs_status status;
-    hs_threads_saved saved = hs_threads_push(run->threads);
+    hs_threads_saved saved = hs_threads_push(1);
     hs_gram_mean(plan->n, plan->d, run->samples.h, mean);
     hs_gram_rows rows = hs_gram_centred(plan->n, plan->d, run->samples.h, mean);
     if (run->phase == 0) {
@@ -123,7 +123,7 @@ static hs_status hs_pca_exact_joint(hs_pca_run *run, hs_error *err) {
         return hs_fail_memory(err, (size_t)plan->d * sizeof(double));
     if (run->phase == 0) {
         HS_CHECK(hs_pca_joint_pass(run, mean, err));
-        hs_threads_saved saved = hs_threads_push(run->threads);
+        hs_threads_saved saved = hs_threads_push(1);
         status = hs_gram_decompose(plan->n, plan->k, run->gram, &run->eigen, err);
         hs_threads_pop(saved);
         HS_CHECK(status);

@@ -47,7 +47,7 @@ static hs_status hs_pca_take_in(hs_pca_run *run, hs_error *err) {
     const hs_pca_samples *samples = &run->samples;
     int n = samples->trajectory.n, step = samples->trajectory.step;
     if (!run->options->joint)
-        return hs_incremental_pca_add(&run->parts[step], n, samples->h, run->threads,
+        return hs_incremental_pca_add(&run->parts[step], n, samples->h,
                                       hs_pca_batch_scores(run, step), err);
     for (int64_t i = 0; i < n; i++)
         memcpy(run->rows + (i * plan->T + step) * plan->d, samples->h + i * plan->d,
@@ -63,8 +63,8 @@ static hs_status hs_pca_incremental_batch(hs_pca_run *run, hs_error *err) {
         HS_TRY(hs_pca_run_prefix(run, step, hs_pca_take_in(run, err), err));
     }
     if (run->options->joint)
-        return hs_incremental_pca_add(&run->parts[0], run->samples.trajectory.n, run->rows,
-                                      run->threads, NULL, err);
+        return hs_incremental_pca_add(&run->parts[0], run->samples.trajectory.n, run->rows, NULL,
+                                      err);
     return HS_OK;
 }
 

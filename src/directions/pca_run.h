@@ -23,8 +23,7 @@ typedef struct hs_pca_run {
     const hs_pca_options *options;
     const hs_monitor *monitor;
     hs_pca_plan plan;
-    int threads; /* of the denoiser, for linear algebra */
-    int sets;    /* decompositions: T, or 1 when joint */
+    int sets; /* decompositions: T, or 1 when joint */
 
     /* position, beside samples.trajectory.step and samples.done */
     hs_pca_samples samples;

@@ -89,7 +89,10 @@ void hs_directions_view_get(const hs_directions *directions, hs_directions_view 
                                  .timesteps = directions->timesteps,
                                  .unit = directions->unit,
                                  .method = directions->method,
-                                 .metadata = directions->metadata};
+                                 .metadata = directions->metadata,
+                                 .u = directions->u,
+                                 .residual = directions->residual};
+    memcpy(view->image, directions->image, sizeof view->image);
     memcpy(view->h_shape, directions->h_shape, sizeof view->h_shape);
 }
 

@@ -20,5 +20,5 @@ list(APPEND IO # foreign formats
   io/torch_legacy.c
   io/tfjs_model.c)
 list(APPEND IO io/csv.c io/labels.c)
-set(IO_IMAGE io/image.c io/image_fit.c io/vips_setup.c)
+set(IO_IMAGE io/image.c io/image_fit.c io/mask.c io/vips_setup.c)
 list(APPEND IO io/public_tensors.c)

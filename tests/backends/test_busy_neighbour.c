@@ -4,6 +4,7 @@
  * CPU that the last one needs.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,8 +61,27 @@ static pid_t start_neighbour(void) {
     return child;
 }
 
+/* Does anything but this test want a CPU now? Then "quiet" cannot be measured. */
+static bool others_run(void) {
+    int seen = 0;
+    for (int i = 0; i < 20; i++) {
+        FILE *file = fopen("/proc/loadavg", "r");
+        int running = 0;
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%*f %*f %*f %d", &running), 1);
+        fclose(file);
+        seen += running > 1; /* this process is one */
+        usleep(10000);
+    }
+    return seen > 10;
+}
+
 static void test_busy_neighbour(void **state) {
     hs_error err;
+    if (others_run()) {
+        print_message("skipped: other processes keep the machine busy\n");
+        skip();
+    }
     hs_model *model;
     assert_ok(hs_model_open("../models/demo/avatars32", NULL, &model, &err));
     bool fine = false;

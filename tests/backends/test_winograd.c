@@ -164,7 +164,9 @@ static wino_errors errors_of(const wino_data *d, int64_t count) {
     return (wino_errors){sqrt(difference / square), worst / sqrt(square / (double)count)};
 }
 
-/* RMS_BOUND, MAX_BOUND: see the observed errors printed by test_errors' run. */
+/* The bounds are 5e-6 and 5e-5. Largest errors observed, of all sizes and
+ * instruction sets, over the rms of the result: tile 4 rms 1.6e-6, largest
+ * 1.4e-5; tile 2 rms 6.9e-7, largest 2.6e-6 (512 channels). */
 static void check(const wino_case *c, double rms, double max, wino_errors *largest) {
     wino_data d;
     make_data(&c->spec, &d);
@@ -190,8 +192,8 @@ static void check(const wino_case *c, double rms, double max, wino_errors *large
 static void test_sizes(void **state) {
     static const int sizes[][2] = {{1, 1}, {1, 7}, {2, 2},   {3, 5},   {4, 4},
                                    {6, 3}, {9, 8}, {13, 17}, {24, 31}, {65, 65}};
-    static const int channels[][2] = {{1, 1},   {3, 5},   {5, 3},    {16, 16}, {17, 31},
-                                      {31, 17}, {64, 64}, {130, 33}, {16, 130}};
+    static const int channels[][2] = {{1, 1},   {3, 5},   {5, 3},    {16, 16},  {17, 31},
+                                      {31, 17}, {64, 64}, {130, 33}, {16, 130}, {512, 33}};
     wino_errors four = {0, 0}, two = {0, 0};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (size_t j = 0; j < sizeof channels / sizeof *channels; j++) {
@@ -204,9 +206,9 @@ static void test_sizes(void **state) {
             c.bias = (i + j) % 2;
             c.residual = (i + j) / 2 % 2;
             c.spec.tile = 4;
-            check(&c, 1e-5, 1e-4, &four);
+            check(&c, 5e-6, 5e-5, &four);
             c.spec.tile = 2;
-            check(&c, 1e-5, 1e-4, &two);
+            check(&c, 5e-6, 5e-5, &two);
         }
     print_message("tile 4: rms %.2g, largest %.2g; tile 2: rms %.2g, largest %.2g\n", four.rms,
                   four.max, two.rms, two.max);
@@ -221,7 +223,7 @@ static void test_parts_and_upsampling(void **state) {
             c.spec.part_count = 3;
             memcpy(c.spec.part_c, (int[]){5, 16, 33}, 3 * sizeof(int));
             c.bias = c.residual = true;
-            check(&c, 1e-5, 1e-4, &largest);
+            check(&c, 5e-6, 5e-5, &largest);
         }
 }
 

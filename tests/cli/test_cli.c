@@ -1,6 +1,7 @@
 /* The commands end to end, on the embedded model with few steps. */
 #include "support.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,9 @@ static void test_threads(void **state) {
     hs_run_ok(folder, "$H sample --quiet --threads 1 --steps 3 --seed 9 --tensors t1");
     hs_run_ok(folder, "$H sample --quiet --threads 2 --steps 3 --seed 9 --tensors t2");
     assert_same_file(folder, "t1", "t2");
+    hs_run_ok(folder, "$H pca --quiet --threads 1 --steps 2 -n 24 -k 4 -o p1");
+    hs_run_ok(folder, "$H pca --quiet --threads 3 --steps 2 -n 24 -k 4 -o p2");
+    assert_same_file(folder, "p1", "p2");
 }
 
 static void test_pca(void **state) {
@@ -305,6 +309,31 @@ static void test_eps(void **state) {
     free(x);
 }
 
+/* What the demo says of component k is the mean of the file's ratios over the
+ * steps, [T][k]. */
+static void assert_explained(const char *folder, const json_t *report, size_t k) {
+    char path[500];
+    hs_error err;
+    hs_directions *directions;
+    hs_directions_view view;
+    snprintf(path, sizeof path, "%s/show/pca.safetensors", folder);
+    assert_ok(hs_directions_load(path, &directions, &err));
+    hs_directions_view_get(directions, &view);
+    json_t *metadata = json_loads(view.metadata, 0, NULL);
+    json_t *ratios = json_loads(
+        json_string_value(json_object_get(metadata, "explained_variance_ratio")), 0, NULL);
+    double sum = 0;
+    for (size_t i = 0; i < json_array_size(ratios); i++)
+        sum += json_real_value(json_array_get(json_array_get(ratios, i), k));
+    json_t *part = json_array_get(json_object_get(report, "components"), k);
+    double said = json_real_value(json_object_get(part, "explained"));
+    assert_int_equal(json_array_size(ratios), 3);
+    assert_true(fabs(said - sum / 3) < 1e-8); /* printed with 9 digits */
+    json_decref(ratios);
+    json_decref(metadata);
+    hs_directions_free(directions);
+}
+
 static void test_demo(void **state) {
     static const char *const files[] = {"index.html",     "overview.png", "pca.safetensors",
                                         "recipe.json",    "random-1.png", "component-0.png",
@@ -312,6 +341,8 @@ static void test_demo(void **state) {
     const char *folder = *state;
     json_t *report = hs_run_json(folder, "$H demo --json --quiet --steps 3 -n 8 -k 2 -o show/");
     assert_int_equal(json_array_size(json_object_get(report, "components")), 2);
+    assert_explained(folder, report, 0);
+    assert_explained(folder, report, 1);
     json_decref(report);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char name[100];

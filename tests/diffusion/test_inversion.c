@@ -142,7 +142,7 @@ static double hs_decoded_psnr(const hs_bench *bench, const hs_latents *latents, 
     return fmin(200, 10 * log10(4 * (double)bench->size / sum));
 }
 
-/* Every kind at every eta decodes to the image; the smallest PSNR seen is 161 dB. */
+/* Every kind at every eta decodes to the image; the smallest PSNR seen is 157.9 dB. */
 static void test_round_trip(void **state) {
     static const double mixed[] = {1, 0.3, 0.5, 0.7, 0.2, 1, 0.9, 0.4, 0.6, 0.8};
     static const double single[] = {0.3, 0.5, 1};

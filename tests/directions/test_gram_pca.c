@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/threads.h"
 #include "directions/gram_pca.h"
 
 enum { N = 30, D = 1300, R = 9, K = 5 };
@@ -17,9 +18,11 @@ typedef struct pca_result {
 } pca_result;
 
 static void run(const float *x, int threads, pca_result *out) {
+    hs_threads_saved saved = hs_threads_push(threads);
     hs_error err;
-    assert_ok(hs_gram_pca(N, K, D, x, threads, out->components, out->sigma, out->ratio, out->mean,
+    assert_ok(hs_gram_pca(N, K, D, x, out->components, out->sigma, out->ratio, out->mean,
                           out->scores, &err));
+    hs_threads_pop(saved);
 }
 
 static void test_known_spectrum(void **state) {
@@ -91,8 +94,10 @@ static void test_permutation_and_threads(void **state) {
         assert_true(hs_test_relative_error(one.components + j * D, two.components + j * D, D) <
                     1e-6);
     static pca_result again;
-    run(x, 1, &again);
-    assert_memory_equal(&one, &again, sizeof one);
+    for (int threads = 1; threads <= 5; threads++) {
+        run(x, threads, &again);
+        assert_memory_equal(&one, &again, sizeof one);
+    }
 }
 
 /* A large common offset must not cost accuracy. */
@@ -121,7 +126,7 @@ static void golden_case(const hs_tensor_set *set, const char *name, int n, int d
     assert_true(components && mean);
     snprintf(text, sizeof text, "%s.h", name);
     const float *h = hs_test_golden_f32(set, text, (int64_t)n * d);
-    assert_ok(hs_gram_pca(n, GK, d, h, 1, components, sigma, ratio, mean, NULL, &err));
+    assert_ok(hs_gram_pca(n, GK, d, h, components, sigma, ratio, mean, NULL, &err));
     snprintf(text, sizeof text, "%s.sigma", name);
     const double *wanted = hs_test_golden_f64(set, text, GK);
     double sigma_error = 0;
@@ -158,24 +163,24 @@ static void test_errors(void **state) {
     } bad[] = {{1, 1, D},  {0, 1, D},          {N, 0, D}, {N, N, D},
                {N, -1, D}, {N, 1000000000, D}, {N, 4, 3}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(hs_gram_pca(bad[i].n, bad[i].k, bad[i].d, x, 1, out.components, out.sigma,
+        assert_int_equal(hs_gram_pca(bad[i].n, bad[i].k, bad[i].d, x, out.components, out.sigma,
                                      out.ratio, out.mean, out.scores, &err),
                          HS_ERROR_ARGUMENT);
     x[17] = NAN;
-    assert_int_equal(hs_gram_pca(N, K, D, x, 1, out.components, out.sigma, out.ratio, out.mean,
-                                 out.scores, &err),
-                     HS_ERROR_NUMERIC);
+    assert_int_equal(
+        hs_gram_pca(N, K, D, x, out.components, out.sigma, out.ratio, out.mean, out.scores, &err),
+        HS_ERROR_NUMERIC);
     for (int i = 0; i < N; i++) /* varies in three dimensions */
         for (int c = 0; c < D; c++)
             x[i * D + c] = (float)((i % 2) * (c % 3 == 0) + (i % 5) * (c % 7) + (i % 3) * (c % 11));
-    assert_int_equal(hs_gram_pca(N, K, D, x, 1, out.components, out.sigma, out.ratio, out.mean,
-                                 out.scores, &err),
-                     HS_ERROR_NUMERIC);
+    assert_int_equal(
+        hs_gram_pca(N, K, D, x, out.components, out.sigma, out.ratio, out.mean, out.scores, &err),
+        HS_ERROR_NUMERIC);
     assert_non_null(strstr(err.message, "vary in 3 dimensions"));
     memset(x, 0, sizeof x);
-    assert_int_equal(hs_gram_pca(N, K, D, x, 1, out.components, out.sigma, out.ratio, out.mean,
-                                 out.scores, &err),
-                     HS_ERROR_NUMERIC);
+    assert_int_equal(
+        hs_gram_pca(N, K, D, x, out.components, out.sigma, out.ratio, out.mean, out.scores, &err),
+        HS_ERROR_NUMERIC);
     assert_non_null(strstr(err.message, "vary in 0 dimensions"));
 }
 

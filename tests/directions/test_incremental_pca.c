@@ -12,7 +12,7 @@ static void feed(int n, int d, const float *x, int batch, hs_incremental_pca *pc
     hs_error err;
     for (int first = 0; first < n; first += batch) {
         int b = n - first < batch ? n - first : batch;
-        assert_ok(hs_incremental_pca_add(pca, b, x + (int64_t)first * d, 1, NULL, &err));
+        assert_ok(hs_incremental_pca_add(pca, b, x + (int64_t)first * d, NULL, &err));
     }
 }
 
@@ -72,7 +72,7 @@ static void test_explains_as_exact(void **state) {
     for (int j = 0; j < R; j++)
         singular[j] = 10 * pow(j + 1, -0.7);
     hs_test_spectrum(2, N, D, R, singular, x, u, v);
-    assert_ok(hs_gram_pca(N, K, D, x, 1, components, sigma, ratio, mean, NULL, &err));
+    assert_ok(hs_gram_pca(N, K, D, x, components, sigma, ratio, mean, NULL, &err));
     double exact = explained(N, D, K, x, mean, components);
     hs_incremental_pca pca;
     assert_ok(hs_incremental_pca_create(K, D, found, D, &pca, &err));
@@ -95,10 +95,10 @@ static void test_one_batch(void **state) {
     double sigma[K], ratio[K], mean[D], scores[K * N], got[K * N];
     hs_error err;
     hs_test_fill(3, x, N * D);
-    assert_ok(hs_gram_pca(N, K, D, x, 1, components, sigma, ratio, mean, scores, &err));
+    assert_ok(hs_gram_pca(N, K, D, x, components, sigma, ratio, mean, scores, &err));
     hs_incremental_pca pca;
     assert_ok(hs_incremental_pca_create(K, D, found, D, &pca, &err));
-    assert_ok(hs_incremental_pca_add(&pca, N, x, 1, got, &err));
+    assert_ok(hs_incremental_pca_add(&pca, N, x, got, &err));
     for (int j = 0; j < K; j++) {
         double same = 0;
         for (int i = 0; i < N; i++)
@@ -120,16 +120,16 @@ static void test_degenerate(void **state) {
     assert_ok(hs_incremental_pca_create(K, D, found, D, &pca, &err));
     for (int i = 0; i < 4 * D; i++)
         x[i] = (float)(i % D);
-    assert_ok(hs_incremental_pca_add(&pca, 4, x, 1, scores, &err));
+    assert_ok(hs_incremental_pca_add(&pca, 4, x, scores, &err));
     assert_int_equal(pca.rank, 0);
     hs_test_fill(4, x, 4 * D);
-    assert_ok(hs_incremental_pca_add(&pca, 4, x, 1, scores, &err));
+    assert_ok(hs_incremental_pca_add(&pca, 4, x, scores, &err));
     assert_int_equal(pca.rank, 4); /* three, and the way between the two means */
     for (int i = 0; i < (K - 4) * D; i++)
         assert_true(pca.components[4 * D + i] == 0);
     x[3] = INFINITY;
-    assert_int_equal(hs_incremental_pca_add(&pca, 4, x, 1, NULL, &err), HS_ERROR_NUMERIC);
-    assert_int_equal(hs_incremental_pca_add(&pca, 0, x, 1, NULL, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_incremental_pca_add(&pca, 4, x, NULL, &err), HS_ERROR_NUMERIC);
+    assert_int_equal(hs_incremental_pca_add(&pca, 0, x, NULL, &err), HS_ERROR_ARGUMENT);
     hs_incremental_pca_free(&pca);
 }
 

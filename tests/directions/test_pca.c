@@ -130,7 +130,7 @@ static void test_recorded_h(void **state) {
     for (int step = 0; step < T; step++) {
         for (int i = 0; i < N; i++)
             memcpy(rows + i * D, h + (i * T + step) * D, D * sizeof(float));
-        assert_ok(hs_gram_pca(N, K, D, rows, 1, components, sigma, ratio, mean, NULL, &err));
+        assert_ok(hs_gram_pca(N, K, D, rows, components, sigma, ratio, mean, NULL, &err));
         for (int j = 0; j < K; j++) {
             const float *delta_h = d->delta_h + (j * T + step) * D, *first = d->delta_h + j * T * D;
             double dot = 0, norm = 0;

@@ -73,7 +73,8 @@ static hs_value hs_random_group_norm(hs_random_graph *r, hs_value x) {
 
 /* [rows,`width`] from a feature map, through both linear ops. */
 static hs_value hs_random_vector(hs_random_graph *r, hs_value x, int width) {
-    hs_value inputs[] = {hs_op1(r, HS_OP_SUM_SPATIAL, x, (hs_attr){0}),
+    hs_op over_pixels = hs_random_below(r, 2) ? HS_OP_SUM_SPATIAL : HS_OP_MEAN_SPATIAL;
+    hs_value inputs[] = {hs_op1(r, over_pixels, x, (hs_attr){0}),
                          hs_random_weight(r, (hs_shape){2, {C, C}}, 0, 0.2),
                          hs_random_weight(r, (hs_shape){1, {C}}, 0, 0.2)};
     inputs[0] = hs_op_many(r, HS_OP_LINEAR, 3, inputs, (hs_attr){0});
@@ -106,11 +107,18 @@ static hs_value hs_random_attention(hs_random_graph *r) {
     return hs_op_many(r, HS_OP_ATTENTION, 3, inputs, attr);
 }
 
+static const hs_attr hs_same_size_pool = {.pool = {.kernel = 3, .stride = 1, .pad = 1}};
+
 /* The ops of derivatives, whose primal inputs must not depend on x. */
 static hs_value hs_random_tangent(hs_random_graph *r) {
     hs_attr norm = {.group_norm = {.groups = 2, .eps = 1e-3}};
     hs_attr heads = {.attention = {.heads = 2, .scale = 0.3, .which = hs_random_below(r, 3)}};
     hs_value y = r->y;
+    if (hs_random_below(r, 3) == 0) {
+        hs_op op = hs_random_below(r, 2) ? HS_OP_MAX_POOL_TANGENT : HS_OP_MAX_POOL_COTANGENT;
+        const hs_value inputs[] = {y, hs_pick(r)};
+        return hs_op_many(r, op, 2, inputs, hs_same_size_pool);
+    }
     if (hs_random_below(r, 2)) {
         hs_op op = hs_random_below(r, 2) ? HS_OP_GROUP_NORM_TANGENT : HS_OP_GROUP_NORM_COTANGENT;
         const hs_value inputs[] = {y, hs_op1(r, HS_OP_GROUP_NORM_STATS, y, norm),
@@ -143,7 +151,7 @@ static hs_value hs_random_step(hs_random_graph *r) {
     static const hs_activation kinds[] = {HS_SILU, HS_MISH, HS_GELU};
     hs_value x = hs_pick(r);
     const hs_value with_next[] = {x, hs_pick(r)}, with_t[] = {x, r->t}, with_y[] = {r->y, x};
-    switch (hs_random_below(r, 16)) {
+    switch (hs_random_below(r, 17)) {
     case 0: return hs_random_conv(r, x, C, 1);
     case 1: return hs_op1(r, HS_OP_UPSAMPLE, hs_random_conv(r, x, C, 2), (hs_attr){0});
     case 2: return hs_random_conv_transpose(r, x);
@@ -161,6 +169,7 @@ static hs_value hs_random_step(hs_random_graph *r) {
     case 12: return hs_random_slice_and_pad(r, x);
     case 13: return hs_random_attention(r);
     case 14: return hs_random_vectors(r, hs_random_below(r, 3));
+    case 15: return hs_op1(r, HS_OP_MAX_POOL, x, hs_same_size_pool);
     default:
         if (hs_random_below(r, 2))
             return hs_op_many(r, HS_OP_MUL, 2, with_y, (hs_attr){0});

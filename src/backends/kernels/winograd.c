@@ -3,10 +3,6 @@
 
 #include "backends/kernels/winograd_parts.h"
 
-/* What V and M of a block may take: most of the second-level cache of today's
- * server and desktop cores. */
-#define HS_WINO_BLOCK_BYTES (3 << 19)
-
 HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
     return (int)((a + b - 1) / b);
 }
@@ -17,16 +13,32 @@ HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
     return (floats + 1023) / 1024 * 1024 + 16;
 }
 
-/* At most so many tiles, and V of an item is made once for all tasks. */
-#define HS_WINO_SHARED_TILES 128
-#define HS_WINO_BAND_TILES 64
-#define HS_WINO_TASKS 8             /* wanted, at least */
-#define HS_WINO_TASK_WORK 4000000LL /* multiply-adds; less is not worth a task */
+/*
+ * How to cut, by measurement on a core with 2 MB of second-level cache. Every
+ * block of tiles reads all weights of its task again: blocks of 64 tiles where
+ * these come from far away, although V then leaves that cache, and of 32 where
+ * V and the weights together nearly fit.
+ */
+#define HS_WINO_SHARED_TILES 128     /* at most: V of an item is made once for all tasks */
+#define HS_WINO_NEAR_WEIGHTS 1000000 /* bytes */
+#define HS_WINO_TASK_WORK 4000000LL  /* multiply-adds; less is not worth a task */
+
+static int64_t hs_winograd_weight_bytes(const hs_winograd_plan *plan) {
+    return 4LL * plan->alpha * plan->alpha * plan->padded_c * plan->spec.out_c;
+}
+
+/* Tiles of a band: enough for a block, and few where bands would be few. */
+static int hs_winograd_band_tiles(const hs_winograd_plan *plan) {
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
+    if (hs_winograd_weight_bytes(plan) < HS_WINO_NEAR_WEIGHTS)
+        return 28;
+    return tiles < 512 && plan->padded_c <= 256 ? 32 : 64;
+}
 
 static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
-    int64_t work = tiles * plan->alpha * plan->alpha * plan->padded_c * spec->out_c;
+    int64_t work = tiles * hs_winograd_weight_bytes(plan) / 4;
     if (!spec->sharing)
         spec->sharing =
             tiles <= HS_WINO_SHARED_TILES && work > 2 * HS_WINO_TASK_WORK && plan->panels > 1 ? 1
@@ -36,16 +48,14 @@ static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
         spec->band_rows = plan->tiles_y;
     }
     if (!spec->band_rows) {
-        int bands =
-            hs_winograd_ceil(plan->tiles_y, hs_winograd_ceil(HS_WINO_BAND_TILES, plan->tiles_x));
-        spec->band_rows = hs_winograd_ceil(plan->tiles_y, bands);
+        int rows = hs_winograd_ceil(hs_winograd_band_tiles(plan), plan->tiles_x);
+        spec->band_rows = hs_winograd_ceil(plan->tiles_y, hs_winograd_ceil(plan->tiles_y, rows));
     }
     plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
-    if (!spec->splits) {
-        int wanted = spec->sharing > 0 ? 2 * HS_WINO_TASKS : HS_WINO_TASKS;
-        spec->splits = hs_winograd_ceil(wanted, plan->band_count);
-        if (spec->splits > work / plan->band_count / HS_WINO_TASK_WORK)
-            spec->splits = 1 + (int)(work / plan->band_count / HS_WINO_TASK_WORK);
+    if (!spec->splits) { /* bands that are split transform their input once a split */
+        int64_t wanted = spec->sharing > 0 ? 16 : plan->band_count < 4 ? 4 : 1;
+        int64_t worth = 1 + work / plan->band_count / HS_WINO_TASK_WORK;
+        spec->splits = (int)(wanted < worth ? wanted : worth);
     }
     if (spec->splits > plan->panels)
         spec->splits = plan->panels;
@@ -57,16 +67,11 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
     int task_panels = hs_winograd_ceil(plan->panels, spec->splits);
     int band_tiles = spec->band_rows * plan->tiles_x;
     if (!spec->panel_block)
-        spec->panel_block = hs_winograd_ceil(64, HS_WINO_PANEL);
+        spec->panel_block = hs_winograd_ceil(32, HS_WINO_PANEL);
     if (spec->panel_block > task_panels)
         spec->panel_block = task_panels;
-    if (!spec->block) {
-        int64_t tile_bytes = (int64_t)plan->alpha * plan->alpha * 4 *
-                             (plan->padded_c + spec->panel_block * HS_WINO_PANEL);
-        spec->block = (int)(HS_WINO_BLOCK_BYTES / tile_bytes) / HS_WINO_ROWS * HS_WINO_ROWS;
-        if (spec->block < 28)
-            spec->block = 28;
-    }
+    if (!spec->block)
+        spec->block = plan->padded_c < 192 ? 32 : 64;
     if (spec->block > band_tiles || spec->sharing > 0)
         spec->block = band_tiles;
 }
@@ -104,13 +109,15 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
 typedef struct hs_winograd_block {
     const hs_winograd_plan *plan;
     const hs_winograd_item *item;
-    int first, count, groups; /* tiles, in rows of the image */
+    int first, count; /* tiles, in rows of the image */
+    int groups, rows; /* groups have `rows` tiles, the first ones one more */
     float *v, *m;
     const float *zeros; /* [padded_c] */
 } hs_winograd_block;
 
 HS_INLINE int hs_winograd_group(const hs_winograd_block *b, int group) {
-    return (int)((int64_t)group * b->count / b->groups);
+    int rows = b->rows, more = b->count - rows * b->groups;
+    return group * rows + (group < more ? group : more);
 }
 
 /* The pixels under a tile, of one part; outside the image: zeros. */
@@ -122,12 +129,12 @@ static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
     int64_t channels = spec->part_c[part];
     int shift = spec->upsample ? 1 : 0, width = spec->w >> shift;
     int top = tile / plan->tiles_x * spec->tile - 1, left = tile % plan->tiles_x * spec->tile - 1;
-    for (int y = top; y < top + plan->alpha; y++)
-        for (int x = left; x < left + plan->alpha; x++) {
-            bool inside = y >= 0 && y < spec->h && x >= 0 && x < spec->w;
-            *pixel++ =
-                inside ? src + ((int64_t)(y >> shift) * width + (x >> shift)) * channels : b->zeros;
-        }
+    for (int y = top; y < top + plan->alpha; y++) {
+        bool in_row = y >= 0 && y < spec->h;
+        const float *row = src + (int64_t)(in_row ? y >> shift : 0) * width * channels;
+        for (int x = left; x < left + plan->alpha; x++)
+            *pixel++ = in_row && x >= 0 && x < spec->w ? row + (x >> shift) * channels : b->zeros;
+    }
 }
 
 static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
@@ -147,6 +154,11 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     }
 }
 
+/* A sum over many channels is a sum of sums over so many chunks each: less
+ * rounding, and these weights stay in the first-level cache from one group of
+ * tiles to the next. */
+#define HS_WINO_CHAIN 16
+
 /* M of one panel: group by group, so that a panel's weights at one position stay
  * in the caches nearby. */
 static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
@@ -158,14 +170,18 @@ static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m
             int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
             const float *u = b->item->weights[part] + panel * plan->panel_floats[part] +
                              (int64_t)e * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
-            for (int group = 0; group < b->groups; group++) {
-                int begin = hs_winograd_group(b, group);
-                int rows = hs_winograd_group(b, group + 1) - begin;
-                HS_KERNEL(hs_winograd_product)
-                (rows, chunks,
-                 v + (int64_t)begin * plan->padded_c +
-                     (int64_t)plan->part_chunk[part] * rows * HS_WINO_CHUNK,
-                 u, m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part > 0);
+            for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
+                int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
+                for (int group = 0; group < b->groups; group++) {
+                    int begin = hs_winograd_group(b, group);
+                    int rows = hs_winograd_group(b, group + 1) - begin;
+                    HS_KERNEL(hs_winograd_product)
+                    (rows, count,
+                     v + (int64_t)begin * plan->padded_c +
+                         (int64_t)(plan->part_chunk[part] + c) * rows * HS_WINO_CHUNK,
+                     u + (int64_t)c * HS_WINO_CHUNK * HS_WINO_PANEL,
+                     m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0);
+                }
             }
         }
     }
@@ -201,6 +217,7 @@ static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan
                               const hs_winograd_item *item, int begin, int end, float *scratch) {
     *b = (hs_winograd_block){.plan = plan, .item = item, .first = begin, .count = end - begin};
     b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
+    b->rows = b->count / b->groups;
     memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
     b->zeros = scratch;
     b->m = scratch + plan->padded_c;

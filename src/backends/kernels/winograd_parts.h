@@ -64,7 +64,7 @@ HS_INLINE void hs_wino_store_some(float *x, hs_wino_vec v, int count) {
 /*
  * M[rows][PANEL] = V[chunks][rows][CHUNK] U[chunks * CHUNK][PANEL] for one
  * position, or += with `more`; 1 <= rows <= ROWS. Each result is one chain over
- * c in order, so it does not depend on `rows`.
+ * c in order, then added, so it does not depend on `rows`.
  */
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
                                     bool more);

@@ -20,8 +20,7 @@ HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const floa
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < HS_WINO_VECTORS; j++)
-            sum[i][j] =
-                more ? hs_wino_load(m + i * HS_WINO_PANEL + j * HS_WINO_LANES) : (hs_wino_vec){0};
+            sum[i][j] = (hs_wino_vec){0};
     /* The weights of the next position follow: they come from the third-level
      * cache or from memory, and nobody else asks for them early enough. */
     int64_t next = (int64_t)chunks * HS_WINO_CHUNK * HS_WINO_PANEL * 4;
@@ -47,8 +46,12 @@ HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const floa
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < HS_WINO_VECTORS; j++)
-            hs_wino_store(m + i * HS_WINO_PANEL + j * HS_WINO_LANES, sum[i][j]);
+        for (int j = 0; j < HS_WINO_VECTORS; j++) {
+            float *to = m + i * HS_WINO_PANEL + j * HS_WINO_LANES;
+            if (more)
+                sum[i][j] += hs_wino_load(to);
+            hs_wino_store(to, sum[i][j]);
+        }
 }
 
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,

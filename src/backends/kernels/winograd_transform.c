@@ -50,42 +50,96 @@ HS_INLINE void hs_winograd_at(int tile, const hs_wino_vec *m, hs_wino_vec *y) {
     y[3] = (HS_A2 * HS_A) * minus_a + (HS_B2 * HS_B) * minus_b + m[5];
 }
 
-/* LANES channels from c on; count < LANES: so many of them exist. */
-HS_INLINE void hs_winograd_input_lanes(int tile, const float *const *pixel, int c, int count,
-                                       float *v, int64_t v_stride) {
+/* A tile of the input, LANES channels from c on; count < LANES: so many exist. */
+typedef struct hs_winograd_input_lanes {
+    const float *const *pixel;
+    int c, count;
+    float *v;
+    int64_t v_stride;
+} hs_winograd_input_lanes;
+
+HS_INLINE hs_wino_vec hs_winograd_pixel(const hs_winograd_input_lanes *in, int at) {
+    const float *x = in->pixel[at] + in->c;
+    return in->count < HS_WINO_LANES ? hs_wino_load_some(x, in->count) : hs_wino_load(x);
+}
+
+/* Row i of B^T d, times B, to where its positions lie. */
+HS_INLINE void hs_winograd_input_row(int tile, const hs_winograd_input_lanes *in, int i,
+                                     const hs_wino_vec *t) {
     const int alpha = tile + 2;
-    hs_wino_vec t[6][6];
+    hs_wino_vec y[6];
+    hs_winograd_bt(tile, t, y);
 #pragma GCC unroll 6
-    for (int x = 0; x < alpha; x++) {
-        hs_wino_vec d[6], y[6];
-#pragma GCC unroll 6
-        for (int i = 0; i < alpha; i++)
-            d[i] = count < HS_WINO_LANES ? hs_wino_load_some(pixel[i * alpha + x] + c, count)
-                                         : hs_wino_load(pixel[i * alpha + x] + c);
-        hs_winograd_bt(tile, d, y);
-#pragma GCC unroll 6
-        for (int i = 0; i < alpha; i++)
+    for (int x = 0; x < alpha; x++)
+        hs_wino_store(in->v + (i * alpha + x) * in->v_stride, y[x]);
+}
+
+HS_INLINE void hs_winograd_input_2(const hs_winograd_input_lanes *in) {
+    hs_wino_vec t[4][4];
+#pragma GCC unroll 4
+    for (int x = 0; x < 4; x++) {
+        hs_wino_vec d[4], y[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            d[i] = hs_winograd_pixel(in, i * 4 + x);
+        hs_winograd_bt(2, d, y);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
             t[i][x] = y[i];
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        hs_winograd_input_row(2, in, i, t[i]);
+}
+
+/* Rows of B^T d two by two, or one by one: all six would not fit into the
+ * registers, and pixels are read again at less cost than sums are put aside. */
+HS_INLINE void hs_winograd_input_pair(const hs_winograd_input_lanes *in, int i, float a, float b2) {
+    hs_wino_vec plus[6], minus[6];
 #pragma GCC unroll 6
-    for (int i = 0; i < alpha; i++) {
-        hs_wino_vec y[6];
-        hs_winograd_bt(tile, t[i], y);
-#pragma GCC unroll 6
-        for (int x = 0; x < alpha; x++)
-            hs_wino_store(v + (i * alpha + x) * v_stride, y[x]);
+    for (int x = 0; x < 6; x++) {
+        hs_wino_vec even = hs_winograd_pixel(in, 24 + x) - b2 * hs_winograd_pixel(in, 12 + x);
+        hs_wino_vec odd = hs_winograd_pixel(in, 18 + x) - b2 * hs_winograd_pixel(in, 6 + x);
+        plus[x] = even + a * odd;
+        minus[x] = even - a * odd;
     }
+    hs_winograd_input_row(4, in, i, plus);
+    hs_winograd_input_row(4, in, i + 1, minus);
+}
+
+HS_INLINE void hs_winograd_input_end(const hs_winograd_input_lanes *in, int i, int first) {
+    hs_wino_vec t[6];
+#pragma GCC unroll 6
+    for (int x = first; x < first + 6; x++)
+        t[x - first] = hs_winograd_pixel(in, 24 + x) - HS_P * hs_winograd_pixel(in, 12 + x) +
+                       HS_Q * hs_winograd_pixel(in, x);
+    hs_winograd_input_row(4, in, i, t);
+}
+
+HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in) {
+    if (tile == 2) {
+        hs_winograd_input_2(in);
+        return;
+    }
+    hs_winograd_input_end(in, 0, 0);
+    hs_winograd_input_pair(in, 1, HS_A, HS_B2);
+    hs_winograd_input_pair(in, 3, HS_B, HS_A2);
+    hs_winograd_input_end(in, 5, 6);
 }
 
 HS_INLINE void hs_winograd_input_tile(int tile, const float *const *pixel, int channels, float *v,
                                       int64_t v_stride, int64_t chunk_stride) {
-    int c = 0;
-    for (; c + HS_WINO_LANES <= channels; c += HS_WINO_LANES)
-        hs_winograd_input_lanes(tile, pixel, c, HS_WINO_LANES,
-                                v + c / HS_WINO_CHUNK * chunk_stride + c % HS_WINO_CHUNK, v_stride);
-    for (; c < (channels + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK; c += HS_WINO_LANES)
-        hs_winograd_input_lanes(tile, pixel, c, channels > c ? channels - c : 0,
-                                v + c / HS_WINO_CHUNK * chunk_stride + c % HS_WINO_CHUNK, v_stride);
+    hs_winograd_input_lanes in = {pixel, 0, HS_WINO_LANES, v, v_stride};
+    for (; in.c + HS_WINO_LANES <= channels; in.c += HS_WINO_LANES) {
+        in.v = v + in.c / HS_WINO_CHUNK * chunk_stride + in.c % HS_WINO_CHUNK;
+        hs_winograd_input_all(tile, &in);
+    }
+    int end = (channels + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
+    for (int c = in.c; c < end; c += HS_WINO_LANES) {
+        hs_winograd_input_lanes some = {pixel, c, channels > c ? channels - c : 0, v, v_stride};
+        some.v = v + c / HS_WINO_CHUNK * chunk_stride + c % HS_WINO_CHUNK;
+        hs_winograd_input_all(tile, &some);
+    }
 }
 
 void HS_KERNEL(hs_winograd_input)(int tile, const float *const *pixel, int channels, float *v,
@@ -96,9 +150,10 @@ void HS_KERNEL(hs_winograd_input)(int tile, const float *const *pixel, int chann
         hs_winograd_input_tile(2, pixel, channels, v, v_stride, chunk_stride);
 }
 
-/* LANES channels from k on of one tile; whole: all of them and all pixels exist. */
+/* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,
+ * constant, where all pixels exist, and so is `count` where all channels do. */
 HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile *o, int k,
-                                        int count) {
+                                        int count, int rows, int columns) {
     const int alpha = tile + 2;
     const float *m = o->m + k;
     hs_wino_vec t[4][6];
@@ -117,14 +172,18 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
     hs_wino_vec bias = {0};
     if (o->bias)
         bias = part ? hs_wino_load_some(o->bias + k, count) : hs_wino_load(o->bias + k);
-    for (int i = 0; i < o->rows; i++) {
+#pragma GCC unroll 4
+    for (int i = 0; i < tile; i++) {
+        if (i >= rows)
+            break;
         hs_wino_vec y[4];
         hs_winograd_at(tile, t[i], y);
 #pragma GCC unroll 4
         for (int x = 0; x < tile; x++) {
-            if (x >= o->columns)
+            if (x >= columns)
                 break;
             int64_t at = i * o->row + x * o->pixel + k;
+            __builtin_prefetch(o->dst + at + tile * o->pixel, 1, 3); /* the next tile's */
             hs_wino_vec value = y[x] + bias;
             if (o->residual)
                 value += part ? hs_wino_load_some(o->residual + at, count)
@@ -139,10 +198,13 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
 
 HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_tile *o) {
     int k = 0;
-    for (; k + HS_WINO_LANES <= o->count; k += HS_WINO_LANES)
-        hs_winograd_output_lanes(tile, o, k, HS_WINO_LANES);
-    if (k < o->count)
-        hs_winograd_output_lanes(tile, o, k, o->count - k);
+    if (o->rows == tile && o->columns == tile)
+        for (; k + HS_WINO_LANES <= o->count; k += HS_WINO_LANES)
+            hs_winograd_output_lanes(tile, o, k, HS_WINO_LANES, tile, tile);
+    for (; k < o->count; k += HS_WINO_LANES)
+        hs_winograd_output_lanes(tile, o, k,
+                                 o->count - k < HS_WINO_LANES ? o->count - k : HS_WINO_LANES,
+                                 o->rows, o->columns);
 }
 
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *o) {

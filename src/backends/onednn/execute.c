@@ -43,9 +43,10 @@ static hs_status hs_od_execute(hs_exec *exec, const hs_binding *inputs, int inpu
     return HS_OK;
 }
 
-static void hs_od_bytes(const hs_exec *exec, int64_t *activations, int64_t *weights) {
-    *activations = exec->arena_bytes + exec->threads * exec->scratch_bytes;
-    *weights = hs_od_weights_bytes(exec->cache);
+static void hs_od_bytes(const hs_exec *exec, hs_exec_bytes *bytes) {
+    *bytes = (hs_exec_bytes){.own = exec->kept_bytes + exec->threads * exec->scratch_bytes,
+                             .shared = exec->arena_bytes,
+                             .weights = hs_od_weights_bytes(exec->cache)};
 }
 
 void hs_od_free(hs_exec *exec) {
@@ -61,7 +62,8 @@ void hs_od_free(hs_exec *exec) {
     if (exec->owns_cache)
         hs_od_weights_free(exec->cache);
     free(exec->scratch);
-    hs_pages_free(exec->arena, (size_t)exec->arena_bytes);
+    hs_pages_free(exec->kept_arena, (size_t)exec->kept_bytes);
+    free(exec->kept);
     free(exec->streams);
     free(exec->bound);
     free(exec->linked);

@@ -48,8 +48,11 @@ struct hs_exec {
     int step_count, step_capacity;
     hs_lifetime *buffers;
     int buffer_count, buffer_capacity;
-    float *arena;
-    int64_t arena_bytes;
+    float **arena;       /* of what lives within a pass: the cache's, shared */
+    int64_t arena_bytes; /* what this plan needs of it */
+    float *kept_arena;   /* of what others read after the pass */
+    int64_t kept_bytes;
+    bool *kept;            /* [buffer_count] in the kept arena */
     float **linked;        /* [buffer_count] data of another plan, or NULL: ours */
     hs_od_place *places;   /* [graph->count], for the links of others */
     int64_t scratch_bytes; /* of each rank */
@@ -136,7 +139,8 @@ hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 static inline float *hs_od_data(const hs_exec *exec, int buffer) {
     if (exec->linked[buffer])
         return exec->linked[buffer];
-    return exec->arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
+    const float *arena = exec->kept[buffer] ? exec->kept_arena : *exec->arena;
+    return (float *)arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
 }
 
 static inline float *hs_od_item(const hs_exec *exec, hs_od_place place, int item) {
@@ -173,6 +177,9 @@ hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, in
                                 const float **out);
 /* Convert all that was asked for, in parallel. */
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
+/* The arena that plans share; grown to at least `bytes`. What it held is lost. */
+hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err);
+float **hs_od_arena(hs_weight_cache *cache);
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache);
 hs_weight_cache *hs_od_weights_new(void);
 void hs_od_weights_free(hs_weight_cache *cache);

@@ -281,21 +281,53 @@ cleanup:
     return status;
 }
 
-static hs_status hs_od_finish(hs_exec *exec, hs_error *err) {
-    HS_TRY(hs_plan_arena(exec->buffers, exec->buffer_count, &exec->arena_bytes, err));
-    exec->arena = hs_pages_alloc((size_t)exec->arena_bytes);
-    if (!exec->arena)
-        return hs_fail_memory(err, (size_t)exec->arena_bytes);
+/* Offsets in the shared arena, and in the plan's own for what is kept. */
+static hs_status hs_od_plan_memory(hs_od_planner *p) {
+    hs_exec *exec = p->exec;
+    hs_status status = HS_OK;
+    int count = exec->buffer_count;
+    exec->kept = hs_calloc((size_t)count, sizeof *exec->kept);
+    hs_lifetime *kept = hs_calloc((size_t)count, sizeof *kept);
+    if (!exec->kept || !kept) {
+        status = hs_fail_memory(p->err, (size_t)count * sizeof *kept);
+        goto cleanup;
+    }
+    for (int i = 0; i < p->options->kept_count; i++)
+        exec->kept[exec->places[p->options->kept[i]].buffer] = true;
+    for (int i = 0; i < count; i++)
+        if (exec->kept[i]) {
+            kept[i] = exec->buffers[i];
+            exec->buffers[i].bytes = 0;
+        }
+    HS_CHECK(hs_plan_arena(exec->buffers, count, &exec->arena_bytes, p->err));
+    HS_CHECK(hs_plan_arena(kept, count, &exec->kept_bytes, p->err));
+    for (int i = 0; i < count; i++)
+        if (exec->kept[i])
+            exec->buffers[i] = kept[i];
+    exec->kept_arena = hs_pages_alloc((size_t)exec->kept_bytes);
+    if (!exec->kept_arena)
+        status = hs_fail_memory(p->err, (size_t)exec->kept_bytes);
+    else
+        status = hs_od_arena_grow(exec->cache, exec->arena_bytes, p->err);
+    exec->arena = hs_od_arena(exec->cache);
+cleanup:
+    free(kept);
+    return status;
+}
+
+static hs_status hs_od_finish(hs_od_planner *p) {
+    hs_exec *exec = p->exec;
+    HS_TRY(hs_od_plan_memory(p));
     exec->scratch = hs_alloc_aligned((size_t)exec->threads, (size_t)exec->scratch_bytes);
     if (!exec->scratch)
-        return hs_fail_memory(err, (size_t)(exec->threads * exec->scratch_bytes));
-    return hs_od_weights_convert(exec, err);
+        return hs_fail_memory(p->err, (size_t)(exec->threads * exec->scratch_bytes));
+    return hs_od_weights_convert(exec, p->err);
 }
 
 static hs_status hs_od_plan_all(hs_od_planner *p) {
     HS_TRY(hs_od_start(p->exec, p->options, p->err));
     HS_TRY(hs_od_plan_nodes(p));
-    return hs_od_finish(p->exec, p->err);
+    return hs_od_finish(p);
 }
 
 hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_exec **out,

@@ -40,7 +40,9 @@ struct hs_weight_cache {
     int count, capacity;
     hs_od_block *blocks;
     int64_t bytes;
-    hs_arena arena;
+    float *arena; /* of the plans' passes, shared */
+    int64_t arena_bytes;
+    hs_arena memory; /* entries */
 };
 
 hs_weight_cache *hs_od_weights_new(void) {
@@ -57,8 +59,25 @@ void hs_od_weights_free(hs_weight_cache *cache) {
         free(block);
     }
     free(cache->entries);
-    hs_arena_free(&cache->arena);
+    hs_pages_free(cache->arena, (size_t)cache->arena_bytes);
+    hs_arena_free(&cache->memory);
     free(cache);
+}
+
+hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err) {
+    if (bytes <= cache->arena_bytes)
+        return HS_OK;
+    float *grown = hs_pages_alloc((size_t)bytes);
+    if (!grown)
+        return hs_fail_memory(err, (size_t)bytes);
+    hs_pages_free(cache->arena, (size_t)cache->arena_bytes);
+    cache->arena = grown;
+    cache->arena_bytes = bytes;
+    return HS_OK;
+}
+
+float **hs_od_arena(hs_weight_cache *cache) {
+    return &cache->arena;
 }
 
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
@@ -88,7 +107,7 @@ static hs_status hs_od_want_weight(hs_weight_cache *cache, const hs_od_weight *l
             cache->entries = grown;
             cache->capacity = capacity;
         }
-        entry = hs_arena_alloc(&cache->arena, 1, sizeof *entry);
+        entry = hs_arena_alloc(&cache->memory, 1, sizeof *entry);
         if (!entry)
             return hs_fail_memory(err, sizeof *entry);
         *entry = *like;
@@ -98,7 +117,7 @@ static hs_status hs_od_want_weight(hs_weight_cache *cache, const hs_od_weight *l
         *out = entry->data;
         return HS_OK;
     }
-    hs_od_want *want = hs_arena_alloc(&cache->arena, 1, sizeof *want);
+    hs_od_want *want = hs_arena_alloc(&cache->memory, 1, sizeof *want);
     if (!want)
         return hs_fail_memory(err, sizeof *want);
     *want = (hs_od_want){out, entry->wants};

@@ -306,9 +306,9 @@ static hs_status hs_ref_execute(hs_exec *exec, const hs_binding *inputs, int inp
     return HS_OK;
 }
 
-static void hs_ref_bytes(const hs_exec *exec, int64_t *activations, int64_t *weights) {
-    *activations = exec->arena_bytes + exec->scratch_bytes;
-    *weights = exec->weight_bytes;
+static void hs_ref_bytes(const hs_exec *exec, hs_exec_bytes *bytes) {
+    *bytes = (hs_exec_bytes){.own = exec->arena_bytes + exec->scratch_bytes,
+                             .weights = exec->weight_bytes};
 }
 
 const hs_backend hs_backend_ref = {
