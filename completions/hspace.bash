@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca disentangle edit invert eps demo'
+    local commands='info sample pca annotate attribute disentangle edit invert eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -21,7 +21,7 @@ _hspace() {
     --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
-        --from | --input | --preview | --resume)
+        --from | --index | --images | --labels | --classifier | --class-names | --input | --preview | --resume)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -43,6 +43,10 @@ _hspace() {
     edit) options="$common $sampling $start --direction --window --replay" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
+    annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names
+        --labels --list" ;;
+    attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
+        --top --threshold --balance --given --held-out --curve" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     invert) options="$common $sampling --seed --method --crop --preview --direction --window" ;;
     eps) options="$common --input --timestep" ;;
