@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca annotate attribute disentangle edit invert eps demo'
+    local commands='info sample pca jacobian annotate attribute disentangle edit invert eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -18,16 +18,19 @@ _hspace() {
     --device) mapfile -t COMPREPLY < <(compgen -W 'cpu cuda' -- "$cur") && return ;;
     --precision) mapfile -t COMPREPLY < <(compgen -W 'f32 fast' -- "$cur") && return ;;
     --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
-    --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm' -- "$cur") && return ;;
+    --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm krylov subspace batched' -- "$cur") && return ;;
+    --profile) mapfile -t COMPREPLY < <(compgen -W 'flat sigma' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
-        --from | --index | --images | --labels | --classifier | --class-names | --input | --preview | --resume)
+        --from | --index | --images | --labels | --classifier | --class-names | --input | --preview | \
+        --resume | --mask | --plot)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
     --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
-        --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown)
+        --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown | --step | \
+        --region | --item | --tol | --max-products | --outside | --lambda)
         return
         ;;
     esac
@@ -40,7 +43,8 @@ _hspace() {
     case ${words[1]} in
     info) options="$common --steps" ;;
     sample) options="$common $sampling $start" ;;
-    edit) options="$common $sampling $start --direction --window --replay" ;;
+    edit) options="$common $sampling $start --direction --window --replay --profile
+        --same-step" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
     annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names
@@ -49,6 +53,9 @@ _hspace() {
         --top --threshold --balance --given --held-out --curve" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     invert) options="$common $sampling --seed --method --crop --preview --direction --window" ;;
+    jacobian) options="$common $sampling --seed --latent --item --components --step --mask --region
+        --keep-outside --outside --lambda --method --tol --max-products --resume --preview --shown
+        --plot --compare" ;;
     eps) options="$common --input --timestep" ;;
     demo) options="$common $sampling --samples --components --shown" ;;
     esac

@@ -173,7 +173,11 @@ static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch
                                .outputs = outputs,
                                .output_count = 2,
                                .cache = denoiser->cache};
-    HS_CHECK(backend->plan(plan.unet.graph, &options, &plan.exec, err));
+    status = backend->plan(plan.unet.graph, &options, &plan.exec, err);
+    if (status == HS_ERROR_NUMERIC) /* a weight: the back end does not know whose */
+        status = hs_fail_prefix(err, status, "%s", denoiser->model->name);
+    if (status != HS_OK)
+        goto cleanup;
     int64_t buffers = plan.bytes.own;
     backend->bytes(plan.exec, &plan.bytes);
     plan.bytes.own += buffers;

@@ -211,10 +211,12 @@ static void cli_jacobian_print(const cli_jacobian_options *options,
     char taken[32], each[32];
     cli_format_seconds(cli_seconds_since_start(), taken);
     cli_format_seconds(result->stats.seconds_per_product, each);
-    printf("%d directions (%d x %d x %d) in %s, %lld products of %s, residual %.1e: %s", view.K,
-           view.h_shape[0], view.h_shape[1], view.h_shape[2], taken,
-           (long long)result->stats.products, each, cli_largest(view.residual, view.K),
-           options->common.output);
+    char residual[40] = "";
+    if (options->jacobian.keep_outside != HS_KEEP_OUTSIDE_PROJECT) /* not singular vectors */
+        snprintf(residual, sizeof residual, ", residual %.1e", cli_largest(view.residual, view.K));
+    printf("%d directions (%d x %d x %d) in %s, %lld products of %s%s: %s", view.K, view.h_shape[0],
+           view.h_shape[1], view.h_shape[2], taken, (long long)result->stats.products, each,
+           residual, options->common.output);
     const char *pictures[] = {options->preview, options->plot};
     for (int i = 0; i < 2; i++)
         if (pictures[i])

@@ -164,8 +164,8 @@ static hs_status cli_preview_label(const hs_directions *directions, int index, d
     hs_directions_view_get(directions, &view);
     char inside[40] = "";
     if (isfinite(share))
-        snprintf(inside, sizeof inside, ", %.0f %% inside", 100 * share);
-    if (asprintf(out, "%s  \u03c3 %.3g%s", hs_directions_name(directions, index),
+        snprintf(inside, sizeof inside, ", %.0f\u00a0%%\u00a0inside", 100 * share);
+    if (asprintf(out, "%s  \u03c3\u00a0%.3g%s", hs_directions_name(directions, index),
                  (double)view.sigma[index], inside) < 0) {
         *out = NULL;
         return cli_fail_memory(err);

@@ -174,7 +174,7 @@ static const struct argp_option cli_edit_options[] = {
      3},
     {"profile", KEY_PROFILE, "flat|sigma", 0,
      "The strength over the steps: the same (default), or by the singular value of each step, for "
-     "directions of `jacobian --step all`",
+     "directions that jacobian found at all steps",
      3},
     {"same-step", KEY_SAME_STEP, NULL, 0,
      "Apply a direction of `jacobian` only at the step where it was found", 3},

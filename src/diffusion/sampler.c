@@ -88,7 +88,11 @@ hs_status hs_sampler_create(hs_denoiser *denoiser, const hs_sampler_options *opt
     sampler->asyrp = options->asyrp;
     const hs_schedule_config *config = &sampler->model->schedule;
     hs_status status;
-    HS_CHECK(hs_schedule_create(config, &sampler->schedule, err));
+    status = hs_schedule_create(config, &sampler->schedule, err);
+    if (status != HS_OK) {
+        status = hs_fail_prefix(err, status, "%s", sampler->model->name);
+        goto cleanup;
+    }
     HS_CHECK(hs_set_steps(sampler, options, err));
     if (config->absent && strcmp(config->beta_schedule, "keras_cosine") == 0)
         hs_notice(monitor,

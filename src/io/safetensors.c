@@ -237,7 +237,7 @@ hs_status hs_safetensors_parse(const char *path, const void *data, size_t size, 
     HS_CHECK(hs_read_length(path, bytes, size, &length, err));
     status = hs_json_parse_object(path, bytes + 8, (size_t)length, &header, err);
     if (status != HS_OK) {
-        status = hs_fail_prefix(err, status, "safetensors header of");
+        status = hs_fail_prefix(err, status, "safetensors header");
         goto cleanup;
     }
     if (!(set = hs_tensor_set_new())) {
