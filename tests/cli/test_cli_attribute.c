@@ -142,8 +142,8 @@ static void test_labels(void **state) {
     write_text(folder, "l.csv",
                "\xef\xbb\xbf"
                "file,Nice\r\n1,1\r\n2,0\r\n\"faces/003_seed_3.png\",1\r\n4,no\r\n5,0\r\n");
-    json_t *report = hs_run_json(
-        folder, "$H annotate --json --quiet --steps 3 --labels l.csv -o n.sqlite 2>told");
+    json_t *report =
+        run_list(folder, "$H annotate --json --quiet --steps 3 --labels l.csv -o n.sqlite");
     assert_int_equal(member(report, "added"), 4);
     assert_int_equal(member(report, "left_out"), 1);
     json_decref(report);
