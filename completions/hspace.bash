@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca jacobian edit invert eps demo'
+    local commands='info sample pca jacobian annotate attribute disentangle edit invert eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -22,7 +22,8 @@ _hspace() {
     --profile) mapfile -t COMPREPLY < <(compgen -W 'flat sigma' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
-        --input | --preview | --resume | --mask | --plot)
+        --from | --index | --images | --labels | --classifier | --class-names | --input | --preview | \
+        --resume | --mask | --plot)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -46,6 +47,11 @@ _hspace() {
         --same-step" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
+    annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names
+        --labels --list" ;;
+    attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
+        --top --threshold --balance --given --held-out --curve" ;;
+    disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     invert) options="$common $sampling --seed --method --crop --preview --direction --window
         --profile --same-step" ;;
     jacobian) options="$common $sampling --seed --latent --item --components --step --mask --region

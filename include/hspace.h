@@ -342,6 +342,10 @@ HS_API hs_status hs_directions_save(const hs_directions *directions, const char 
 HS_API void hs_directions_free(hs_directions *directions);
 HS_API int hs_directions_count(const hs_directions *directions);
 HS_API const char *hs_directions_name(const hs_directions *directions, int index);
+/* Direction `index` of several as a handle of its own, with all that the file
+ * says. */
+HS_API hs_status hs_directions_pick(const hs_directions *directions, int index,
+                                    hs_directions **out, hs_error *err);
 /* By name, or by number in decimal; -1 if there is none. */
 HS_API int hs_directions_find(const hs_directions *directions, const char *name);
 
@@ -372,6 +376,28 @@ HS_API hs_status hs_directions_fit(const hs_directions *directions, const hs_sam
 /* K random directions with, at each step, the norms of the first K of `like`. */
 HS_API hs_status hs_directions_random_like(const hs_directions *like, int64_t seed,
                                            hs_directions **out, hs_error *err);
+
+/* One direction of a handle. */
+typedef struct hs_direction_ref {
+    const hs_directions *directions;
+    int index;
+} hs_direction_ref;
+
+/*
+ * Project directions `from` [from_count] out of all of `directions` (paper,
+ * eq. 12): v - V (V^T V)^-1 V^T v over the whole [T*c*h*w] vector, or with
+ * `per_step` at each step on its own. All must be of one model, h-space and step
+ * grid (HS_ERROR_MISMATCH; what a file does not say is not compared); a direction
+ * with S = 1 stands for the same one at every step. Columns of V that depend on
+ * the others are left out, with a notice; a direction of which nothing would be
+ * left is HS_ERROR_NUMERIC.
+ *   left  [K] or NULL: the share of each direction's norm that is left, also
+ *         in the metadata as norm_left. The unit stays that of `directions`.
+ */
+HS_API hs_status hs_directions_disentangle(const hs_directions *directions,
+                                           const hs_direction_ref *from, int from_count,
+                                           bool per_step, const hs_monitor *monitor,
+                                           hs_directions **out, double *left, hs_error *err);
 
 typedef enum hs_align { HS_ALIGN_INDEX, HS_ALIGN_SCORE } hs_align;
 
@@ -504,6 +530,174 @@ HS_API hs_status hs_directions_found_at(const hs_directions *directions, int ind
 HS_API hs_status hs_directions_sigma_profile(const hs_directions *directions, int index,
                                              const hs_sampler *sampler, double *factors,
                                              hs_error *err);
+
+/* -------------------------------------------------------------- labels -- */
+
+/* A table of labels or scores: a row an image, a column an attribute. */
+typedef struct hs_labels hs_labels;
+
+typedef struct hs_labels_view {
+    int rows, attributes;
+    int bad;                     /* rows of the file that were left out */
+    const char *const *items;    /* [rows] the first column: a file or a seed */
+    const char *const *partners; /* [rows] the second file of each pair, or NULL */
+    const int64_t *seeds;        /* [rows] of "12" or "003_seed_12.png"; -1: names none */
+    const char *const *names;    /* [attributes] */
+    const double *values;        /* [rows, attributes]; NAN: the cell is empty */
+} hs_labels_view;
+
+/*
+ * Read a CSV with a header (file or seed, then the attributes' names; separated
+ * by commas, semicolons or tabs) or a table as CelebA's list_attr_celeba.txt.
+ * With `pairs`: two columns of files, with the attribute and without it. Rows
+ * that cannot be used (another number of cells, text for a number, an item that
+ * stood there before) are named to the monitor, counted in `bad` and left out;
+ * HS_ERROR_FORMAT where there is no header or no row is left.
+ */
+HS_API hs_status hs_labels_load(const char *path, bool pairs, const hs_monitor *monitor,
+                                hs_labels **out, hs_error *err);
+HS_API void hs_labels_view_get(const hs_labels *labels, hs_labels_view *view);
+/* The attribute's column, or -1. */
+HS_API int hs_labels_find(const hs_labels *labels, const char *attribute);
+HS_API void hs_labels_free(hs_labels *labels);
+/* Take out the rows whose drop [rows] is true; they count as bad. Views taken
+ * before are void. */
+HS_API void hs_labels_drop(hs_labels *labels, const bool *drop);
+/* Pairs as a table of one attribute: 1 for the first file, 0 for the second. */
+HS_API hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attribute,
+                                      hs_labels **out, hs_error *err);
+
+/* ---------------------------------------------------------- supervised -- */
+
+typedef struct hs_attribute_options {
+    const char *attribute; /* a column of the labels */
+    /* The sides: the `top` highest scores against as many lowest (0: 100, or half
+     * of the samples where there are fewer), or by_threshold: scores >= high
+     * against scores <= low. */
+    int top;
+    bool by_threshold;
+    double low, high;
+    /* Attributes to balance: both sides have equally many samples above and below
+     * the middle of each one's range, in all combinations. */
+    const char *const *balance;
+    int balance_count;
+    /* Joint regression on these too, in place of the mean difference: over all
+     * samples with scores, the effect of `attribute` with these held fixed. */
+    const char *const *given;
+    int given_count;
+    double held_out; /* share of the sides held out for the AUC, 0 to 0.5; 0.2 */
+    const int *curve; /* [curve_count] directions of so many a side, compared with the last */
+    int curve_count;
+} hs_attribute_options;
+
+HS_API hs_attribute_options hs_attribute_options_default(void);
+
+#define HS_CURVE_MAX 16
+
+typedef struct hs_attribute_report {
+    int high, low;                /* samples a side */
+    int samples;                  /* whose h went in (joint regression: all) */
+    double high_score, low_score; /* mean score of each side */
+    double norm;                  /* of the direction, over all steps */
+    /* Held-out samples projected on the direction of the others: the share of
+     * (high, low) pairs in the right order; NAN where none were held out. */
+    double auc;
+    int held_high, held_low;
+    int curve_count, curve[HS_CURVE_MAX];
+    double cosine[HS_CURVE_MAX]; /* with the last one's direction */
+} hs_attribute_report;
+
+/* h [count,T,c,h,w] of these rows of the labels, for hs_attribute. */
+typedef hs_status (*hs_h_source)(void *ctx, int count, const int *rows, const hs_monitor *monitor,
+                                 float *h, hs_error *err);
+
+/*
+ * The direction of an attribute (paper, section V, eq. 11). h is made again
+ * from the labels' seeds (source NULL), or asked from `source`, in batches of
+ * hs_denoiser_batch; only sums are kept, in double. One unit is one full mean
+ * difference; of joint regression, the partial effect times the difference of
+ * the sides' mean scores. The AUC is that of the direction without the held-out
+ * samples; the one returned is made of all. Metadata: options, result (the
+ * report), eta, seeds. `report` may be NULL.
+ */
+HS_API hs_status hs_attribute(hs_sampler *sampler, const hs_labels *labels,
+                              const hs_attribute_options *options, hs_h_source source, void *ctx,
+                              const hs_monitor *monitor, hs_directions **out,
+                              hs_attribute_report *report, hs_error *err);
+
+/* --------------------------------------------------------------- index -- */
+
+/*
+ * An index of samples: seeds, how they were made, and their scores, in an SQLite
+ * file (docs/FORMATS.md). Every call that writes is one transaction: a process
+ * that is killed leaves an index that opens and lacks at most its last batch.
+ * Several processes may add to one index; each waits for the others'
+ * transactions, up to a minute.
+ */
+typedef struct hs_index hs_index;
+
+/* HS_ERROR_FORMAT for a file that is damaged or is no index; `create`: an absent
+ * or empty one becomes one. */
+HS_API hs_status hs_index_open(const char *path, bool create, hs_index **out, hs_error *err);
+HS_API void hs_index_free(hs_index *index);
+
+/* How all samples of an index were made. */
+typedef struct hs_index_recipe {
+    const char *model; /* hs_model_fingerprint */
+    const char *name;  /* path or id, for messages; not compared */
+    int steps;
+    const double *eta; /* [eta_count]: 1 or steps */
+    int eta_count;
+    int64_t z_seed; /* as in hs_sampler_options */
+    bool clip;
+    const char *h_space; /* "before", "middle", "after"; images do not depend on it, not compared */
+} hs_index_recipe;
+
+/* Give a new index its recipe; HS_ERROR_MISMATCH where it has another one. */
+HS_API hs_status hs_index_bind(hs_index *index, const hs_index_recipe *recipe, hs_error *err);
+/* *any: whether there is one. What it points to belongs to the index. */
+HS_API hs_status hs_index_recipe_get(hs_index *index, hs_index_recipe *out, bool *any,
+                                     hs_error *err);
+
+/* Who scores: kind "classifier" or "labels"; the fingerprint tells sources apart.
+ * *source is its number in this index. */
+HS_API hs_status hs_index_source(hs_index *index, const char *kind, const char *name,
+                                 const char *fingerprint, const char *const *attributes, int count,
+                                 int64_t *source, hs_error *err);
+/*
+ * Take up to `limit` seeds of first ... first + n - 1 that this source has not
+ * scored and no living process is at: *count of them in `seeds` [limit]; 0: there
+ * are none left. *busy: at least this many others are at work on.
+ */
+HS_API hs_status hs_index_claim(hs_index *index, int64_t source, int64_t first, int64_t n,
+                                int limit, int64_t *seeds, int *count, int64_t *busy,
+                                hs_error *err);
+/* Give this process's claims back: it stops before they are done. */
+HS_API hs_status hs_index_release(hs_index *index, hs_error *err);
+/* Add scores [n,count] (NAN: not known) of seeds [n]; their claims end. */
+HS_API hs_status hs_index_add(hs_index *index, int64_t source, int n, const int64_t *seeds,
+                              const char *const *attributes, int count, const double *values,
+                              hs_error *err);
+/* Add labels by seed, as a source of their own; rows that name no seed are told
+ * and left out. *added: rows that went in. */
+HS_API hs_status hs_index_import(hs_index *index, const char *name, const hs_labels *labels,
+                                 const hs_monitor *monitor, int *added, hs_error *err);
+
+typedef struct hs_index_attribute {
+    const char *name, *kind, *source; /* of the index */
+    int64_t samples;                  /* that have a score */
+    double mean, min, max;
+} hs_index_attribute;
+
+/* Its attributes: *out [*count], free() it. */
+HS_API hs_status hs_index_summary(hs_index *index, hs_index_attribute **out, int *count,
+                                  hs_error *err);
+/* Seeds with a score. */
+HS_API hs_status hs_index_samples(hs_index *index, int64_t *samples, hs_error *err);
+/* All seeds, rising, and their scores for `attributes`; `source` says whose where
+ * several have scored one, else NULL. */
+HS_API hs_status hs_index_scores(hs_index *index, const char *const *attributes, int count,
+                                 const char *source, hs_labels **out, hs_error *err);
 
 /* ------------------------------------------------------------- recipes -- */
 

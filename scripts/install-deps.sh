@@ -15,7 +15,7 @@ for group in "${@:-build}"; do
     case $group in
     build) wanted="$wanted gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev
         libopenblas-dev liblapacke-dev libvips-dev librsvg2-2 fonts-dejavu-core
-        libjansson-dev libxxhash-dev" ;;
+        libjansson-dev libxxhash-dev libsqlite3-dev" ;;
     test) wanted="$wanted libcmocka-dev binutils" ;;
     fuzz) wanted="$wanted clang-14 libclang-rt-14-dev" ;;
     *)
@@ -30,10 +30,10 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         command -v $tool >/dev/null || missing_tool=yes
     done
     if [ "${missing_tool:-no}" = yes ] ||
-        ! pkg-config --exists openblas lapacke vips jansson libxxhash; then
+        ! pkg-config --exists openblas lapacke vips jansson libxxhash sqlite3; then
         echo "hspace: this system has no apt-get: install cmake 3.25, ninja, a C17 compiler with" \
             "OpenMP, pkg-config, oneDNN 2.x, OpenBLAS, LAPACKE, libvips (with librsvg), jansson," \
-            "xxHash, cmocka and the DejaVu fonts, then run make again" >&2
+            "xxHash, SQLite 3, cmocka and the DejaVu fonts, then run make again" >&2
         exit 1
     fi
     exit 0

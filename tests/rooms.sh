@@ -15,6 +15,7 @@ allowed() {
     # Schedules are read by models, latents by io.
     diffusion) echo 'base/|denoiser\.h|models/model\.h|io/latent_file\.h' ;;
     directions) echo 'base/|diffusion/|denoiser\.h|jacobian\.h|io/direction_file\.h|io/file\.h|io/tensor_set\.h' ;;
+    store) echo 'base/|io/' ;;
     figure) echo 'base/|io/' ;;
     *) echo "no rule for room $1: add one to tests/rooms.sh" >&2 && return 1 ;;
     esac

@@ -27,6 +27,9 @@ int cli_info(int argc, char **argv);
 int cli_eps(int argc, char **argv);
 int cli_sample(int argc, char **argv);
 int cli_edit(int argc, char **argv);
+int cli_annotate(int argc, char **argv);
+int cli_attribute(int argc, char **argv);
+int cli_disentangle(int argc, char **argv);
 int cli_pca(int argc, char **argv);
 int cli_invert(int argc, char **argv);
 int cli_jacobian(int argc, char **argv);
@@ -145,6 +148,9 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
 hs_status cli_open_directions(cli_session *session, hs_error *err);
 /* Plan for a batch of up to `items`; the end of load_seconds. */
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err);
+
+/* annotate.c: the index is of this session's samples; a new one becomes so. */
+hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err);
 
 /* -------------------------------------------------------------- report -- */
 
@@ -296,8 +302,8 @@ typedef struct cli_inversion {
     const float *reconstruction; /* [count,C,H,W] */
     const double *psnr;          /* [count] */
 } cli_inversion;
-hs_status cli_save_inversion(cli_session *session, const cli_inversion *inversion,
-                             const char *path, hs_error *err);
+hs_status cli_save_inversion(cli_session *session, const cli_inversion *inversion, const char *path,
+                             hs_error *err);
 
 /* The columns of a grid: strengths [columns, direction_count] of what -d sweeps,
  * malloc'ed; labels, strdup'ed; and what all of it is. */

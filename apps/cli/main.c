@@ -9,6 +9,9 @@ static const cli_command commands[] = {
     {"sample", "Make images from seeds", cli_sample},
     {"pca", "Find directions: principal components of h-space", cli_pca},
     {"jacobian", "Find directions of one sample, of a region if wanted", cli_jacobian},
+    {"annotate", "Score samples with a classifier, into an index", cli_annotate},
+    {"attribute", "Find the direction of an attribute from labels", cli_attribute},
+    {"disentangle", "Project other directions out of one", cli_disentangle},
     {"edit", "Make images with directions applied", cli_edit},
     {"invert", "Turn real images into latents", cli_invert},
     {"eps", "One U-Net pass on given tensors", cli_eps},
@@ -16,8 +19,7 @@ static const cli_command commands[] = {
 };
 
 /* Names that are reserved for what later versions bring. */
-static const char *const later[] = {"annotate", "attribute", "disentangle",
-                                    "evaluate", "pull",      "serve"};
+static const char *const later[] = {"evaluate", "pull", "serve"};
 
 static void cli_print_help(FILE *stream) {
     fputs("Usage: hspace COMMAND [OPTION...]\n"
@@ -25,7 +27,7 @@ static void cli_print_help(FILE *stream) {
           "Commands:\n",
           stream);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fputs("\n  hspace COMMAND --help   the options of a command\n"
           "  hspace --version        the version\n\n"
           "Without -m MODEL the embedded model is used; `hspace demo` is a good start.\n",

@@ -21,7 +21,8 @@ json_t *cli_json_int64s(const int64_t *values, int count) {
 json_t *cli_report_new(const cli_session *session) {
     hs_pass_stats stats = {0};
     struct rusage usage = {0};
-    hs_denoiser_stats(session->denoiser, &stats);
+    if (session->denoiser) /* disentangle needs none */
+        hs_denoiser_stats(session->denoiser, &stats);
     getrusage(RUSAGE_SELF, &usage);
     /* Names of files need not be UTF-8, which JSON wants. */
     json_t *model = json_string(session->info.name);

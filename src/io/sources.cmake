@@ -8,6 +8,7 @@ list(APPEND IO
   io/safetensors_write.c
   io/shards.c
   io/directions.c
+  io/directions_pick.c
   io/direction_file.c
   io/latent_file.c
   io/recipe.c)
@@ -18,5 +19,6 @@ list(APPEND IO # foreign formats
   io/torch_zip.c
   io/torch_legacy.c
   io/tfjs_model.c)
+list(APPEND IO io/csv.c io/labels.c)
 set(IO_IMAGE io/image.c io/image_fit.c io/mask.c io/vips_setup.c)
 list(APPEND IO io/public_tensors.c)

@@ -64,3 +64,10 @@ echo "{$head,\"model\":\"m\",\"fingerprint\":\"00112233445566778899aabbccddeeff\
 \"latent_item\":1,\"steps\":2,\"eta\":[1,0.5],\"z_seed\":\"+1\",\"h_space\":\"middle\",\"asyrp\":true,
 \"clip\":false,\"edits\":[{\"file\":\"d\",\"name\":\"0\",\"strength\":-2.5,\"first\":0,\"last\":1}]}" \
     >"$seeds/full"
+
+seeds="$out/fuzz_labels"
+mkdir -p "$seeds"
+printf 'seed,Smiling,"a ""b"""\r\n1,0.5,\r\n"2",1e-3,-1\r\n2,1,1\r\nx,y,z\r\n' >"$seeds/csv"
+printf '\357\273\277file;A\nfaces/000_seed_12.png;1\n' >"$seeds/bom"
+printf '2\n A B\n000001.jpg -1  1\n000002.jpg  1 -1\n' >"$seeds/celeba"
+printf 'with,without\na.png,b.png\n' >"$seeds/pairs"
