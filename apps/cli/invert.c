@@ -127,6 +127,14 @@ static void cli_invert_check(const cli_invert_options *options) {
         if (cli_image_output(&picture) != CLI_OUTPUT_IMAGE)
             cli_usage_error("--preview: %.200s is a folder", options->preview);
     }
+    cli_path paths[] = {{"-o", common->output, true},
+                        {"--preview", options->preview, true},
+                        {"an image", NULL, false}};
+    cli_check_distinct(paths, 2);
+    for (int i = 0; i < options->path_count; i++) {
+        paths[2].path = options->paths[i];
+        cli_check_distinct(paths, 3);
+    }
 }
 
 /* ----------------------------------------------------------------- work -- */

@@ -294,6 +294,12 @@ static void cli_jacobian_check(const cli_jacobian_options *options) {
         if (pictures[i] && cli_image_output(&picture) != CLI_OUTPUT_IMAGE)
             cli_usage_error("%s: %.200s is a folder", names[i], pictures[i]);
     }
+    const cli_path paths[] = {{"-o", common->output, true},
+                              {"--preview", options->preview, true},
+                              {"--plot", options->plot, true},
+                              {"--resume", options->resume, true},
+                              {"--latent", common->latent, false}};
+    cli_check_distinct(paths, 5);
 }
 
 /* Steps, masks, start and memory: what the session has to be open for. */

@@ -33,6 +33,8 @@ static const hs_case usage[] = {
     {"$H edit -d a --profile up -o a.png", 2, "neither flat nor sigma"},
     {"$H edit -d a --same-step --window 0-1 -o a.png", 2, "exclude each other"},
     {"$H serve", 2, "not in this version"},
+    {"$H jacobian --plot a.png --preview ./a.png -o x.safetensors", 2, "same file"},
+    {"$H invert a.png --preview ./a.png -o x.safetensors", 2, "same file"},
     {"$H --seed 3", 2, "options follow the command"},
     {"$H sample", 2, "-o says where"},
     {"$H sample -o x.txt", 2, "neither a picture"},
