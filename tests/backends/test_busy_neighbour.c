@@ -78,10 +78,6 @@ static bool others_run(void) {
 
 static void test_busy_neighbour(void **state) {
     hs_error err;
-    if (others_run()) {
-        print_message("skipped: other processes keep the machine busy\n");
-        skip();
-    }
     hs_model *model;
     assert_ok(hs_model_open("../models/demo/avatars32", NULL, &model, &err));
     bool fine = false;
@@ -102,5 +98,9 @@ static void test_busy_neighbour(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_busy_neighbour)};
+    if (others_run()) { /* 77 tells CTest that nothing was measured */
+        print_message("skipped: other processes keep the machine busy\n");
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
