@@ -266,14 +266,26 @@ cleanup:
     return status;
 }
 
+static const char *hs_od_conv_kind(const hs_shape *kernel, int stride) {
+    if (kernel->dim[2] == 1 && kernel->dim[3] == 1)
+        return "conv2d 1x1";
+    if (kernel->dim[2] == 3 && kernel->dim[3] == 3)
+        return stride == 1 ? "conv2d 3x3, direct" : "conv2d 3x3, stride 2";
+    return "conv2d";
+}
+
 static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
                                 hs_od_place item_bias) {
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_conv), hs_od_run_conv2d, s->value, &step));
     hs_od_conv *c = (hs_od_conv *)step;
     step->destroy = hs_od_destroy_conv2d;
+    const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+    step->kind = hs_od_conv_kind(kernel, s->conv->attr.conv.stride);
     c->threads = p->exec->threads;
     c->n = (int)hs_od_node(p, s->value)->shape.dim[0];
+    step->flops = 2.0 * c->n * (double)(s->out_c * s->out_h * s->out_w * s->in_c) *
+                  (double)(kernel->dim[2] * kernel->dim[3]);
     c->src = hs_od_operand(p, s->src, c->n);
     c->dst = p->place[s->value];
     c->residual = residual;

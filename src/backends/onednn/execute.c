@@ -10,9 +10,14 @@ void hs_od_fail(const hs_exec *exec, dnnl_status_t status) {
 
 static void hs_od_pass(void *ctx, hs_team *team, int rank) {
     const hs_exec *exec = ctx;
+    hs_profile *profile = rank == 0 ? exec->profile : NULL;
+    if (profile)
+        hs_od_profile_begin(profile);
     for (int i = 0; i < exec->step_count; i++) {
         exec->steps[i]->run(exec, exec->steps[i], team, rank);
         hs_team_barrier(team);
+        if (profile)
+            hs_od_profile_end_step(profile, exec->steps[i]);
     }
 }
 

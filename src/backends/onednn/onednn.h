@@ -31,7 +31,10 @@ typedef void hs_od_run(const hs_exec *exec, const hs_od_step *step, hs_team *tea
 struct hs_od_step {
     hs_od_run *run;
     void (*destroy)(hs_od_step *step); /* oneDNN objects; NULL: nothing to do */
-    hs_value value;                    /* what it computes, for profiles */
+    hs_value value;                    /* what it computes */
+    const char *kind;                  /* for profiles: the op's name, if nothing better */
+    double flops;                      /* of the op as defined, all items; 0: not counted */
+    int profile_row;
 };
 
 /* Where a value lies: item i starts at data(buffer) + offset + i * stride. */
@@ -63,6 +66,7 @@ struct hs_exec {
     dnnl_engine_t engine;
     dnnl_stream_t *streams; /* [threads] */
     atomic_int failed;      /* a dnnl_status_t, or 0 */
+    hs_profile *profile;    /* NULL: none is kept */
     hs_arena memory;        /* steps */
 };
 
@@ -156,6 +160,15 @@ void hs_od_fail(const hs_exec *exec, dnnl_status_t status);
 /* out [channels, count] from tokens [count, ...] that are `stride` floats apart. */
 void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
                             float *out);
+
+/* ------------------------------------------------------------- profile -- */
+
+/* Give every step its row; called once, after planning. */
+void hs_od_profile_plan(hs_exec *exec);
+/* The pass begins; `step` has ended on all members. Called by one member, and
+ * only where exec->profile is not NULL. */
+void hs_od_profile_begin(hs_profile *profile);
+void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step);
 
 /* ------------------------------------------------------------- weights -- */
 

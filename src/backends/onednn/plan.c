@@ -51,6 +51,8 @@ hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value
         return hs_fail_memory(p->err, size);
     step->run = run;
     step->value = value;
+    step->kind = hs_op_get(hs_od_node(p, value)->op)->name;
+    step->flops = 2.0 * (double)hs_node_macs(p->graph, value);
     exec->steps[exec->step_count++] = step;
     *out = step;
     return HS_OK;
@@ -265,6 +267,7 @@ static hs_status hs_od_start(hs_exec *exec, const hs_plan_options *options, hs_e
     exec->kernels = hs_kernels_get();
     exec->threads = options->threads > 0 ? options->threads : hs_cpu_count();
     exec->cache = options->cache;
+    exec->profile = options->profile;
     if (!exec->cache) {
         exec->cache = hs_od_weights_new();
         exec->owns_cache = true;
@@ -317,6 +320,7 @@ cleanup:
 
 static hs_status hs_od_finish(hs_od_planner *p) {
     hs_exec *exec = p->exec;
+    hs_od_profile_plan(exec);
     HS_TRY(hs_od_plan_memory(p));
     exec->scratch = hs_alloc_aligned((size_t)exec->threads, (size_t)exec->scratch_bytes);
     if (!exec->scratch)

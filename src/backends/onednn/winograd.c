@@ -121,10 +121,14 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
         hs_od_fill_winograd(p, s, &plan, parts, load);
         HS_TRY(hs_od_new_buffer(p, load->n * plan.v_floats, &v));
         load->v = v;
+        step->kind = tile == 4 ? "conv2d 3x3, Winograd 4, input" : "conv2d 3x3, Winograd 2, input";
+        step->flops = 0; /* all in the next step */
     }
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_winograd), hs_od_run_winograd, s->value, &step));
     hs_od_winograd *w = (hs_od_winograd *)step;
     hs_od_fill_winograd(p, s, &plan, parts, w);
+    step->kind = tile == 4 ? "conv2d 3x3, Winograd 4" : "conv2d 3x3, Winograd 2";
+    step->flops = 18.0 * w->n * (double)(s->out_c * s->out_h * s->out_w * plan.in_c);
     HS_TRY(hs_od_want_winograd_weights(p, s, parts, w));
     w->v = v;
     if (v >= 0)
