@@ -340,6 +340,11 @@ static hs_od_conv_spec hs_od_conv_geometry(const hs_od_planner *p, hs_value valu
     return s;
 }
 
+int hs_od_node_tile(const hs_od_planner *p, hs_value value) {
+    hs_od_conv_spec s = hs_od_conv_geometry(p, value, value);
+    return hs_od_winograd_tile(p, &s, s.in_c);
+}
+
 /*
  * `value` is conv2d itself, add_channel(conv2d, linear) or add(conv2d, x), or the
  * same of conv2d_transpose; the absorbed convolution is fused[value].
@@ -367,6 +372,7 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
         HS_TRY(hs_od_make_place(p, value));
     hs_od_conv_spec s = hs_od_conv_geometry(p, value, conv_value);
     s.sum = sum;
+    s.upsample = hs_od_is_read_through(p, conv->input[0]);
     s.bias = (!s.adjoint && conv->input_count > 2) || item_bias.buffer >= 0;
     hs_od_part parts[HS_MAX_INPUTS];
     int count = hs_od_parts(p, conv->input[0], parts), tile = hs_od_winograd_tile(p, &s, s.in_c);

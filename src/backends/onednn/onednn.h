@@ -79,8 +79,8 @@ typedef struct hs_od_planner {
     bool *needed;                   /* [count] some output depends on it */
     bool *is_output;                /* [count] */
     bool *absorbed;                 /* [count] computed by the step of its consumer */
-    bool *virtual_parts;            /* [count] a concatenation or padding that is never made:
-                                       its readers read its inputs */
+    bool *virtual_parts;            /* [count] a concatenation, padding or upsampling that is
+                                       never made: its readers read its inputs */
     int *slice_first, *slice_count; /* [count] only these channels are computed, where
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
@@ -109,6 +109,8 @@ typedef struct hs_od_part {
     hs_value value;
     int first, channels; /* where it lies in the whole */
 } hs_od_part;
+/* Is `value` an upsampling that is not made, but read through? It has one part. */
+bool hs_od_is_read_through(const hs_od_planner *p, hs_value value);
 int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]);
 /* Where `value` lies for a step of n items: a single row serves all of them. */
 hs_od_place hs_od_operand(const hs_od_planner *p, hs_value value, int n);

@@ -122,6 +122,10 @@ bool hs_od_dies_here(const hs_od_planner *p, hs_value value) {
            place->stride == hs_shape_count(&shape) / shape.dim[0];
 }
 
+bool hs_od_is_read_through(const hs_od_planner *p, hs_value value) {
+    return p->virtual_parts[value] && hs_od_node(p, value)->op == HS_OP_UPSAMPLE;
+}
+
 int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]) {
     const hs_node *node = hs_od_node(p, value);
     if (!p->virtual_parts[value]) {
@@ -223,7 +227,7 @@ static hs_status hs_od_plan_node(hs_od_planner *p, hs_value value) {
         p->place[value] = p->place[p->fused[value]];
         hs_od_release(p, p->fused[value]);
         return HS_OK;
-    case HS_OP_UPSAMPLE:
+    case HS_OP_UPSAMPLE: return p->virtual_parts[value] ? HS_OK : hs_od_plan_resample(p, value);
     case HS_OP_AVG_POOL: return hs_od_plan_resample(p, value);
     case HS_OP_MAX_POOL:
     case HS_OP_MEAN_SPATIAL: return hs_od_plan_pool(p, value);

@@ -71,6 +71,7 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int t
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
     hs_winograd_spec spec = {.h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
     spec.out_c = (int)s->out_c;
+    spec.upsample = s->upsample;
     spec.part_count = count;
     for (int i = 0; i < count; i++)
         spec.part_c[i] = parts[i].channels;
