@@ -146,6 +146,7 @@ typedef struct hs_denoiser_options {
     int threads;             /* 0: as many as the process may use */
     hs_h_space h_space;      /* default HS_H_AFTER */
     int64_t max_mem;         /* bytes for weights and activations; 0: no bound */
+    bool profile;            /* keep times by kind of step: hs_denoiser_profile */
 } hs_denoiser_options;
 
 HS_API hs_denoiser_options hs_denoiser_options_default(void);
@@ -180,6 +181,24 @@ typedef struct hs_pass_stats {
     double seconds_per_pass;  /* median over calls, per batch item */
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
+
+/* Where the time of passes and Jacobian products went, by kind of step. */
+typedef struct hs_profile_row {
+    const char *kind; /* "conv2d 3x3, Winograd 4", "group_norm"; static */
+    int64_t runs;     /* how often such a step ran */
+    double seconds;   /* of wall clock, on all threads at once */
+    double flops;     /* two a multiply-add of the op as defined: Winograd's, which does
+                         fewer, may exceed the peak; 0: not counted */
+} hs_profile_row;
+/* The rows so far, in the denoiser and valid as long as it; their number is
+ * returned: 0 unless the denoiser was made with `profile`, and for the reference
+ * back end, which keeps none. */
+HS_API int hs_denoiser_profile(const hs_denoiser *denoiser, const hs_profile_row **rows);
+
+/* Float32 multiply-adds from registers on so many threads (0: all CPUs of the
+ * process), in operations a second, two each: the best of a few tries of 5 ms.
+ * 0: the threads could not be started. */
+HS_API double hs_machine_peak(int threads);
 
 /*
  * Exact products with the Jacobian of one sample (paper IV-B),

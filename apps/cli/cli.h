@@ -67,6 +67,7 @@ typedef struct cli_options {
     int threads;     /* 0: all */
     int64_t max_mem; /* 0: no bound */
     bool json, quiet;
+    bool profile; /* --profile of commands that do not edit */
     const char *output;
 
     int64_t *seeds; /* NULL: not given */
@@ -88,6 +89,8 @@ typedef struct cli_options {
 
 /* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
 extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp;
+/* --profile, for commands without cli_edit_argp, where the name means another thing. */
+extern const struct argp cli_profile_argp;
 
 /* Parse a command's arguments into `input`, a struct that begins with
  * cli_options. Ends the program on --help, --version and mistakes. */
@@ -160,6 +163,9 @@ json_t *cli_report_new(const cli_session *session);
 /* Print it on stdout and drop the reference; a failure shows at the end of the
  * program (cli_guard_streams). */
 void cli_report_print(json_t *report);
+/* What --profile asks for: as an object, and as a table on stderr. */
+json_t *cli_profile_json(const cli_session *session);
+void cli_profile_print(const cli_session *session);
 json_t *cli_json_ints(const int *values, int count);
 json_t *cli_json_int64s(const int64_t *values, int count);
 

@@ -14,6 +14,8 @@ void cli_session_begin(cli_session *session, const cli_options *options) {
 
 void cli_session_end(cli_session *session) {
     cli_progress_end(&session->progress);
+    if (session->options->profile && !session->options->json && session->denoiser)
+        cli_profile_print(session);
     for (int i = 0; session->fitted && i < session->options->direction_count; i++)
         hs_directions_free(session->fitted[i]);
     free(session->fitted);
@@ -38,6 +40,7 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     wanted.threads = options->threads;
     wanted.h_space = options->h_space;
     wanted.max_mem = options->max_mem;
+    wanted.profile = options->profile;
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 
