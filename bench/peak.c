@@ -40,8 +40,8 @@ int bench_peak(int threads, int repeats) {
             double rate = 12.0 * TRIAD / (bench_seconds() - start);
             bytes = rate > bytes ? rate : bytes;
         }
-        printf("threads=%d gflops=%.1f gbytes=%.1f\n", t.threads,
-               hs_machine_peak(t.threads) / 1e9, bytes / 1e9);
+        printf("threads=%d gflops=%.1f gbytes=%.1f\n", t.threads, hs_machine_peak(t.threads) / 1e9,
+               bytes / 1e9);
         hs_crew_free(crew);
         status = 0;
     }

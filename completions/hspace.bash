@@ -55,8 +55,8 @@ _hspace() {
     attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
         --top --threshold --balance --given --held-out --curve" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
-    invert) options="$common $sampling --seed --method --crop --preview --direction --window
-        --profile --same-step" ;;
+    invert) options="$common $sampling --seed --method --crop --preview --resume --direction
+        --window --profile --same-step" ;;
     jacobian) options="$common --profile $sampling --seed --latent --item --components --step --mask --region
         --keep-outside --outside --lambda --method --tol --max-products --resume --preview --shown
         --plot --compare" ;;

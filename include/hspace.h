@@ -316,10 +316,12 @@ typedef enum hs_invert_method {
 
 typedef struct hs_invert_options {
     hs_invert_method method;
-    int64_t seed; /* edit-friendly: image j draws from PyTorch's seed + j */
+    int64_t seed;        /* edit-friendly: image j draws from PyTorch's seed + j */
+    const char *resume;  /* file for resume points, or NULL */
+    double resume_every; /* seconds between resume points; 0: 60 */
 } hs_invert_options;
 
-/* DDIM, seed 0. */
+/* DDIM, seed 0, no resume points. */
 HS_API hs_invert_options hs_invert_options_default(void);
 
 /*
@@ -348,6 +350,10 @@ HS_API hs_invert_options hs_invert_options_default(void);
  * Works in batches of hs_denoiser_batch; an image's latents do not depend on
  * its neighbours but for its seed. A sampler that clips is refused: clipping
  * cannot be inverted. HS_ERROR_NUMERIC for NaN or infinity anywhere.
+ *
+ * Batches that are done are kept in options->resume now and then, and when the
+ * run is cancelled or fails; the next run with the same options and images goes
+ * on from there, to the same bits. Remove the file when the result is saved.
  */
 HS_API hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n,
                            const float *x_0, const hs_monitor *monitor, hs_latents **out,
@@ -451,6 +457,10 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
  * PCA of h-space (paper IV-A). The result's `sigma` is s / sqrt(n-1), its unit
  * one standard deviation, `mean` the mean h of each step; metadata has the
  * explained variance ratios.
+ *
+ * The way so far is kept in options->resume now and then, and when the run is
+ * cancelled; the next run with the same options goes on from there, to the same
+ * bits. Remove the file when the result is saved.
  */
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);

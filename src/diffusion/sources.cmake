@@ -5,6 +5,7 @@ set(SOURCES
   diffusion/edit_friendly.c
   diffusion/inversion.c
   diffusion/inversion_result.c
+  diffusion/inversion_resume.c
   jacobian.c
   products.c
   diffusion/latents.c
