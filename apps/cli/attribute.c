@@ -18,6 +18,7 @@ typedef struct cli_attribute_options {
     hs_attribute_options wanted;
     const char *index, *source, *images, *labels;
     bool pairs, given_all;
+    char **balance, **given; /* the lists in `wanted` */
     int curve[HS_CURVE_MAX];
 } cli_attribute_options;
 
@@ -60,25 +61,6 @@ static const struct argp_option attribute_options[] = {
 
 /* ---------------------------------------------------------------- options -- */
 
-/* "A,B" into a list of strings; cli_free_strings. */
-static void cli_split_names(const char *option, const char *arg, const char *const **list,
-                            int *count) {
-    size_t parts = 1;
-    for (const char *p = arg; *p; p++)
-        parts += *p == ',';
-    char **names = calloc(parts + 1, sizeof *names);
-    char *copy = strdup(arg), *rest = copy;
-    if (!names || !copy)
-        cli_usage_error("%s: out of memory", option);
-    for (char *name = strsep(&rest, ","); name; name = strsep(&rest, ",")) {
-        if (!*name)
-            cli_usage_error("%s: '%.100s' has an empty name", option, arg);
-        names[(*count)++] = strdup(name);
-    }
-    free(copy);
-    *list = (const char *const *)names;
-}
-
 static void cli_parse_threshold(cli_attribute_options *options, const char *arg) {
     char why[CLI_WHY];
     double *values = NULL;
@@ -119,13 +101,15 @@ static error_t cli_attribute_parse(int key, char *arg, struct argp_state *state)
     case KEY_TOP: wanted->top = cli_option_int("--top", arg, 1, 1000000); return 0;
     case KEY_THRESHOLD: cli_parse_threshold(options, arg); return 0;
     case KEY_BALANCE:
-        if (!wanted->balance)
-            cli_split_names("--balance", arg, &wanted->balance, &wanted->balance_count);
+        cli_split_names("--balance", arg, &options->balance, &wanted->balance_count);
+        wanted->balance = (const char *const *)options->balance;
         return 0;
     case KEY_GIVEN:
         options->given_all = !strcmp(arg, "all");
-        if (!options->given_all && !wanted->given)
-            cli_split_names("--given", arg, &wanted->given, &wanted->given_count);
+        if (options->given_all)
+            return 0;
+        cli_split_names("--given", arg, &options->given, &wanted->given_count);
+        wanted->given = (const char *const *)options->given;
         return 0;
     case KEY_CURVE: cli_parse_curve(options, arg); return 0;
     case KEY_HELD_OUT: wanted->held_out = cli_option_number("--held-out", arg, 0, 0.5); return 0;
@@ -155,6 +139,8 @@ static void cli_attribute_check(const cli_attribute_options *options) {
     if (options->pairs && (!options->images || wanted->balance_count || wanted->given_count ||
                            options->given_all || wanted->top || wanted->by_threshold))
         cli_usage_error("--pairs: goes with --images alone; pairs are two sides already");
+    if (options->given_all && wanted->given_count)
+        cli_usage_error("--given: either names, or all");
     if (wanted->top && wanted->by_threshold)
         cli_usage_error("--top and --threshold exclude each other");
     if (wanted->curve_count && (wanted->given_count || options->given_all ||
