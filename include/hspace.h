@@ -571,6 +571,7 @@ HS_API hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attrib
 
 typedef struct hs_attribute_options {
     const char *attribute; /* a column of the labels */
+    const char *name;      /* of the direction; NULL: the attribute */
     /* The sides: the `top` highest scores against as many lowest (0: 100, or half
      * of the samples where there are fewer), or by_threshold: scores >= high
      * against scores <= low. */
@@ -624,6 +625,20 @@ HS_API hs_status hs_attribute(hs_sampler *sampler, const hs_labels *labels,
                               const hs_attribute_options *options, hs_h_source source, void *ctx,
                               const hs_monitor *monitor, hs_directions **out,
                               hs_attribute_report *report, hs_error *err);
+
+/*
+ * The same for several attributes at once, options [count], from one pass over the
+ * samples of all: a handle with a direction each, in order, named by its attribute.
+ * The held-out samples are the same ones for all (options[0].held_out of them).
+ *   reports  [count], or NULL
+ *   curve    NULL, or the directions of options[0].curve, of one attribute alone,
+ *            named by their numbers of samples a side
+ */
+HS_API hs_status hs_attribute_many(hs_sampler *sampler, const hs_labels *labels,
+                                   const hs_attribute_options *options, int count,
+                                   hs_h_source source, void *ctx, const hs_monitor *monitor,
+                                   hs_directions **out, hs_attribute_report *reports,
+                                   hs_directions **curve, hs_error *err);
 
 /* --------------------------------------------------------------- index -- */
 
@@ -911,9 +926,10 @@ HS_API hs_status hs_effect_cost(const hs_sampler *sampler, const hs_classifier *
                                 const hs_effect_options *options, hs_cost *cost, hs_error *err);
 /*
  * The effect matrix (the protocol of the paper's Table I): every sample is made
- * unedited and with each row's edit, and `classifier` scores all of them. A random
- * row spreads the samples over as many random directions as its group has rows,
- * each with the norm at every step, strength and window of one of them. What is done
+ * unedited and with each row's edit, and `classifier` scores all of them. The random
+ * directions have the norm at every step, strength and window of one row each; the
+ * samples are spread over them, and a group's random row is of those that took one of
+ * the group's (NAN where none did). What is done
  * is kept in options->resume and gone on from, to the same bits; remove the file
  * when the result is saved. A row that does not reach options->calibrate is taken at
  * its best strength, with a notice. HS_ERROR_ARGUMENT names an attribute or target

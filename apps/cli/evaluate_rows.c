@@ -97,7 +97,12 @@ static hs_status cli_find_target(cli_session *session, cli_evaluation *work, int
         work->row_targets[i] = strdup(options->targets[i]);
         return work->row_targets[i] ? HS_OK : cli_fail_memory(err);
     }
-    char *target = cli_is_measured(work, name) ? strdup(name) : cli_written_attribute(edit);
+    /* "Smiling" and "Smiling@all", as attribute names them */
+    char *target = strndup(name, strcspn(name, "@"));
+    if (target && !cli_is_measured(work, target)) {
+        free(target);
+        target = cli_written_attribute(edit);
+    }
     if (target && !cli_is_measured(work, target)) {
         char text[300];
         snprintf(text, sizeof text,

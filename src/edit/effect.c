@@ -44,28 +44,26 @@ hs_status hs_effect_score(hs_effect_run *run, int64_t seed, int count, int edit_
     return HS_OK;
 }
 
-/* The edits of a line for its samples first ... first + count - 1. Sample i of a
- * random line takes direction i modulo their number. */
+/* The edits of a line for its samples first ... first + count - 1. */
 static int hs_effect_edits(hs_effect_run *run, int l, int64_t first, int count,
                            const double **per_item) {
+    const hs_effect_options *o = run->options;
+    int rows = run->plan.rows;
     *per_item = NULL;
-    if (l == run->plan.rows)
+    if (l == run->plan.lines - 1)
         return 0;
-    const hs_effect_line *line = &run->plan.lines[l];
-    int rows = line->rows ? line->rows : 1;
-    for (int k = 0; k < rows; k++) {
-        run->edits[k] = run->options->rows[line->row + k].edit;
-        run->edits[k].strength = run->strength[line->row + k];
-        if (line->rows) {
-            run->edits[k].directions = run->random[line->row + k];
-            run->edits[k].index = 0;
-        }
-    }
-    if (!line->rows)
+    if (l < rows) {
+        run->edits[0] = o->rows[l].edit;
+        run->edits[0].strength = run->strength[l];
         return 1;
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < rows; k++)
-            run->per_item[i * rows + k] = (first + i) % rows == k ? run->edits[k].strength : 0;
+    }
+    for (int r = 0; r < rows; r++) {
+        run->edits[r] = o->rows[r].edit;
+        run->edits[r].directions = run->random[r];
+        run->edits[r].index = 0;
+        for (int i = 0; i < count; i++)
+            run->per_item[i * rows + r] = (first + i) % rows == r ? run->strength[r] : 0;
+    }
     *per_item = run->per_item;
     return rows;
 }
@@ -91,13 +89,13 @@ static hs_status hs_effect_lines_run(hs_effect_run *run, hs_error *err) {
     const hs_effect_plan *plan = &run->plan;
     run->phase = "editing";
     run->from = 0;
-    run->total = (double)(plan->rows + 1) * (double)plan->samples;
-    for (int l = 0; l <= plan->rows; l++)
+    run->total = (double)plan->lines * (double)plan->samples;
+    for (int l = 0; l < plan->lines; l++)
         run->from += (double)run->done[l];
     HS_TRY(hs_progress(run->monitor, run->phase, run->from, run->total, err));
     for (int64_t end = 0; end < plan->samples;) {
         end = end + plan->batch < plan->samples ? end + plan->batch : plan->samples;
-        for (int l = plan->rows; l >= 0; l--) { /* the unedited first */
+        for (int l = plan->lines - 1; l >= 0; l--) { /* the unedited first */
             hs_status status = hs_effect_advance(run, l, end, err);
             HS_TRY(hs_effect_resume_point(run, status, err));
         }
@@ -188,11 +186,9 @@ static hs_status hs_effect_identity(hs_effect_run *run, hs_error *err) {
 static hs_status hs_effect_allocate(hs_effect_run *run, hs_error *err) {
     const hs_effect_plan *plan = &run->plan;
     const hs_effect_options *o = run->options;
-    size_t lines = (size_t)plan->rows + 1, rows = (size_t)o->row_count, batch = (size_t)plan->batch;
-    size_t table = lines * (size_t)plan->samples * (size_t)plan->attributes, group = 1;
+    size_t lines = (size_t)plan->lines, rows = (size_t)o->row_count, batch = (size_t)plan->batch;
+    size_t table = lines * (size_t)plan->samples * (size_t)plan->attributes;
     size_t baseline = (o->calibrate > 0 ? (size_t)o->calibrate_n : 1) * (size_t)plan->attributes;
-    for (int l = 0; l < plan->rows; l++)
-        group = (size_t)plan->lines[l].rows > group ? (size_t)plan->lines[l].rows : group;
     run->scores = hs_calloc(table, sizeof *run->scores);
     run->done = hs_calloc(lines, sizeof *run->done);
     run->strength = hs_calloc(rows, sizeof *run->strength);
@@ -200,8 +196,8 @@ static hs_status hs_effect_allocate(hs_effect_run *run, hs_error *err) {
     run->trials = hs_calloc(rows * HS_EFFECT_TRIALS, sizeof *run->trials);
     run->trial_count = hs_calloc(rows, sizeof *run->trial_count);
     run->baseline = hs_calloc(baseline, sizeof *run->baseline);
-    run->edits = hs_calloc(group, sizeof *run->edits);
-    run->per_item = hs_calloc(batch * group, sizeof *run->per_item);
+    run->edits = hs_calloc(rows, sizeof *run->edits);
+    run->per_item = hs_calloc(batch * rows, sizeof *run->per_item);
     run->seeds = hs_calloc(batch, sizeof *run->seeds);
     run->x_0 = hs_alloc_aligned(batch * plan->image, sizeof *run->x_0);
     run->batch_scores = hs_calloc(batch * (size_t)plan->labels, sizeof *run->batch_scores);

@@ -7,9 +7,10 @@
  *   effect_resume.c     resume points
  *   effect_result.c     scores to means, deviations and summaries
  *
- * A run works line by line: a line is all samples made in one way. Lines 0 to
- * rows - 1 are the rows of the result, random ones among them; the last line is
- * the unedited samples, which all rows share.
+ * A run works line by line: a line is all samples made in one way. Line r is row r
+ * of the options; then comes, if wanted, one with random directions, over which the
+ * samples are spread, sample i taking that of row i modulo their number; the last line
+ * is the unedited samples, which all share.
  */
 #ifndef HS_EDIT_EFFECT_H
 #define HS_EDIT_EFFECT_H
@@ -26,18 +27,12 @@ typedef struct hs_effect_trial {
     double strength, effect;
 } hs_effect_trial;
 
-/* How one line is made. */
-typedef struct hs_effect_line {
-    int row;           /* of the options: this one; of a random line: its group's first */
-    int rows;          /* of a random line: how many the group has; else 0 */
-    int group, target; /* target: a column, or -1 */
-} hs_effect_line;
-
 typedef struct hs_effect_plan {
     int attributes, *columns; /* [attributes] labels of the classifier */
     int labels;               /* that it has */
-    int groups, rows;         /* rows of the result, without the unedited line */
-    hs_effect_line *lines;    /* [rows] */
+    int groups, rows;         /* of the options */
+    int *targets;             /* [rows] column of each row's target, or -1 */
+    int lines;                /* the last of which is the unedited one */
     int64_t samples;          /* of a line: n * sets */
     int batch;                /* samples in one call of the sampler */
     size_t image, delta_h;    /* C*H*W; floats of all random directions */
@@ -62,8 +57,8 @@ typedef struct hs_effect_run {
     float *baseline;         /* [calibrate_n, attributes] */
     int64_t baseline_done;
 
-    hs_edit *edits;      /* [largest group, at least 1] of the line at work */
-    double *per_item;    /* [batch, largest group] */
+    hs_edit *edits;      /* [rows] of the line at work */
+    double *per_item;    /* [batch, rows] */
     int64_t *seeds;      /* [batch] */
     float *x_0;          /* [batch,C,H,W] */
     float *batch_scores; /* [batch, labels] */

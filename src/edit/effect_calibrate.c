@@ -123,11 +123,8 @@ hs_status hs_effect_calibrate(hs_effect_run *run, hs_error *err) {
     run->total = (1.0 + (double)o->row_count * HS_EFFECT_TRIALS) * o->calibrate_n;
     status = hs_effect_calibration(run, NULL, &run->baseline_done, 0, run->baseline, err);
     HS_CHECK(hs_effect_resume_point(run, status, err));
-    for (int i = 0; i < run->plan.rows; i++) {
-        const hs_effect_line *line = &run->plan.lines[i];
-        if (!line->rows)
-            HS_CHECK(hs_effect_calibrate_row(run, line->row, line->target, scores, err));
-    }
+    for (int r = 0; r < o->row_count; r++)
+        HS_CHECK(hs_effect_calibrate_row(run, r, run->plan.targets[r], scores, err));
 cleanup:
     free(scores);
     return status;

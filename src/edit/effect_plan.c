@@ -91,28 +91,27 @@ static hs_status hs_effect_target(const hs_classifier *classifier, const hs_effe
 
 /* -------------------------------------------------------------- layout -- */
 
-/* A line for each row, and a random one after the last of each group. */
-static hs_status hs_effect_lines(const hs_classifier *classifier, const hs_effect_options *o,
-                                 hs_effect_plan *plan, hs_error *err) {
-    int first = 0; /* of the group */
-    plan->lines = hs_calloc(2 * (size_t)o->row_count, sizeof *plan->lines);
-    if (!plan->lines)
-        return hs_fail_memory(err, 2 * (size_t)o->row_count * sizeof *plan->lines);
-    for (int r = 0; r < o->row_count; r++) {
+/* Targets and groups of the rows. */
+static hs_status hs_effect_layout(const hs_classifier *classifier, const hs_effect_options *o,
+                                  hs_effect_plan *plan, hs_error *err) {
+    plan->rows = o->row_count;
+    plan->lines = plan->rows + (o->random ? 2 : 1);
+    plan->targets = hs_calloc((size_t)plan->rows, sizeof *plan->targets);
+    if (!plan->targets)
+        return hs_fail_memory(err, (size_t)plan->rows * sizeof *plan->targets);
+    for (int r = 0; r < plan->rows; r++) {
         int group = o->rows[r].group, before = r ? o->rows[r - 1].group : 0;
         if (r ? group != before && group != before + 1 : group != 0)
             return hs_fail(err, HS_ERROR_ARGUMENT,
                            "effect: direction %d is of group %d after group %d", r, group, before);
-        if (r && group != before)
-            first = r;
-        hs_effect_line *line = &plan->lines[plan->rows++];
-        *line = (hs_effect_line){.row = r, .group = group};
-        HS_TRY(hs_effect_target(classifier, o, plan, r, &line->target, err));
-        if (o->random && (r == o->row_count - 1 || o->rows[r + 1].group != group))
-            plan->lines[plan->rows++] =
-                (hs_effect_line){.row = first, .rows = r - first + 1, .group = group, .target = -1};
+        HS_TRY(hs_effect_target(classifier, o, plan, r, &plan->targets[r], err));
     }
-    plan->groups = o->rows[o->row_count - 1].group + 1;
+    plan->groups = o->rows[plan->rows - 1].group + 1;
+    if (o->random && (int64_t)o->n * o->sets < plan->rows)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "effect: %lld samples for random directions like %d: expected one each, or "
+                       "no random directions",
+                       (long long)o->n * o->sets, plan->rows);
     return HS_OK;
 }
 
@@ -127,18 +126,17 @@ static hs_status hs_effect_reckon(const hs_sampler *sampler, const hs_effect_opt
         plan->delta_h += (size_t)view.S * (size_t)view.h_shape[0] * (size_t)view.h_shape[1] *
                          (size_t)view.h_shape[2];
     }
-    int64_t made = (plan->rows + 1) * plan->samples, batch = plan->batch;
+    int64_t made = plan->lines * plan->samples, batch = plan->batch;
     if (o->calibrate > 0)
         made += ((int64_t)o->row_count * HS_EFFECT_TRIALS + 1) * o->calibrate_n;
-    int64_t scores = (plan->rows + 1) * plan->samples * plan->attributes * 4;
+    int64_t scores = plan->lines * plan->samples * plan->attributes * 4;
     int64_t images = batch * (int64_t)(plan->image + (size_t)plan->labels) * 4;
     plan->bytes = scores + images + (int64_t)plan->delta_h * 4;
     plan->passes = made * sampler->T * (sampler->asyrp ? 2 : 1);
     snprintf(plan->formula, sizeof plan->formula,
              "scores of %d lines x %lld samples x %d attributes, batches of %d, random directions "
              "of %zu numbers",
-             plan->rows + 1, (long long)plan->samples, plan->attributes, plan->batch,
-             plan->delta_h);
+             plan->lines, (long long)plan->samples, plan->attributes, plan->batch, plan->delta_h);
     if (o->max_mem > 0 && plan->bytes > o->max_mem)
         return hs_fail(err, HS_ERROR_MEMORY,
                        "effect: takes %lld MiB (%s), %lld MiB are allowed: measure fewer samples "
@@ -155,7 +153,7 @@ hs_status hs_effect_plan_make(const hs_sampler *sampler, const hs_classifier *cl
     hs_status status;
     HS_CHECK(hs_effect_check_numbers(options, err));
     HS_CHECK(hs_effect_columns(classifier, options, plan, err));
-    HS_CHECK(hs_effect_lines(classifier, options, plan, err));
+    HS_CHECK(hs_effect_layout(classifier, options, plan, err));
     HS_CHECK(hs_effect_reckon(sampler, options, plan, err));
     return HS_OK;
 cleanup:
@@ -165,7 +163,7 @@ cleanup:
 
 void hs_effect_plan_free(hs_effect_plan *plan) {
     free(plan->columns);
-    free(plan->lines);
+    free(plan->targets);
     *plan = (hs_effect_plan){0};
 }
 

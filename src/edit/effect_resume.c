@@ -27,7 +27,7 @@ static double hs_effect_now(void) {
 /* Everything that makes up the run at its position. */
 static void hs_effect_tensors(const hs_effect_run *run, hs_tensor out[HS_RESUME_TENSORS]) {
     const hs_effect_plan *plan = &run->plan;
-    int64_t lines = plan->rows + 1, rows = run->options->row_count, a = plan->attributes;
+    int64_t lines = plan->lines, rows = run->options->row_count, a = plan->attributes;
     int64_t baseline = run->options->calibrate > 0 ? run->options->calibrate_n : 1;
     out[0] = (hs_tensor){"scores", HS_F32, 3, {lines, plan->samples, a}, run->scores};
     out[1] = (hs_tensor){"done", HS_I64, 1, {lines}, run->done};
@@ -151,7 +151,7 @@ static hs_status hs_effect_resume_copy(const char *path, const hs_tensor_set *se
 /* Numbers that are used as counts; all others are only reckoned with. */
 static hs_status hs_effect_resume_validate(const hs_effect_run *run, hs_error *err) {
     bool good = run->baseline_done >= 0 && run->baseline_done <= run->options->calibrate_n;
-    for (int l = 0; l <= run->plan.rows; l++)
+    for (int l = 0; l < run->plan.lines; l++)
         good = good && run->done[l] >= 0 && run->done[l] <= run->plan.samples;
     for (int r = 0; r < run->options->row_count; r++)
         good = good && run->trial_count[r] >= 0 && run->trial_count[r] <= HS_EFFECT_TRIALS;
@@ -188,10 +188,10 @@ hs_status hs_effect_resume_begin(hs_effect_run *run, hs_error *err) {
     HS_TRY(hs_safetensors_open(path, &set, err));
     hs_status status = hs_effect_resume_load(run, set, err);
     hs_tensor_set_free(set);
-    for (int l = 0; l <= run->plan.rows; l++)
+    for (int l = 0; l < run->plan.lines; l++)
         done += run->done[l];
     if (status == HS_OK)
         hs_notice(run->monitor, "%s: goes on from there, %lld of %lld samples done", path,
-                  (long long)done, (long long)((run->plan.rows + 1) * run->plan.samples));
+                  (long long)done, (long long)(run->plan.lines * run->plan.samples));
     return status;
 }
