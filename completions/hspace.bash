@@ -51,7 +51,8 @@ _hspace() {
     annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names
         --labels --list" ;;
     attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
-        --top --threshold --balance --given --held-out --curve" ;;
+        --top --threshold --balance --given --held-out --curve --classifier --preprocess
+        --class-names" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     evaluate) options="$common $sampling --samples --sets --seed --attributes --targets --direction
         --window --profile --same-step --group --before --after --calibrate --calibrate-n --most

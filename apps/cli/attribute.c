@@ -51,7 +51,10 @@ static const struct argp_option attribute_options[] = {
      2},
     {"held-out", KEY_HELD_OUT, "SHARE", 0,
      "Share of the samples that the direction is tested on; default 0.2", 3},
-    {"curve", KEY_CURVE, "LIST", 0, "Compare the directions of so many samples a side", 3},
+    {"curve", KEY_CURVE, "LIST", 0,
+     "Compare the directions of so many samples a side: their cosine to the last and, by "
+     "--classifier, their effect",
+     3},
     {0}};
 
 /* ---------------------------------------------------------------- options -- */
@@ -112,8 +115,10 @@ static error_t cli_attribute_parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child attribute_children[] = {
-    {&cli_sampling_argp, 0, NULL, 0}, {&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child attribute_children[] = {{&cli_sampling_argp, 0, NULL, 0},
+                                                       {&cli_classifier_argp, 0, NULL, 0},
+                                                       {&cli_common_argp, 0, NULL, 0},
+                                                       {0}};
 static const struct argp attribute_argp = {.options = attribute_options,
                                            .parser = cli_attribute_parse,
                                            .doc = doc,
@@ -140,6 +145,8 @@ static void cli_attribute_check(const cli_attribute_options *options) {
     if (wanted->curve_count && (options->given_count || options->attribute_count > 1 ||
                                 wanted->balance_count || wanted->by_threshold))
         cli_usage_error("--curve: goes with one attribute and --top alone");
+    if (common->classifier && !wanted->curve_count)
+        cli_usage_error("--classifier: measures the effect of a --curve");
     for (int i = 0; options->images && i < common->eta_count; i++)
         if (common->eta[i] > 0)
             cli_usage_error("--eta: images are inverted by DDIM, which is of eta 0");
@@ -234,10 +241,16 @@ static hs_status cli_attribute_work(cli_session *session, cli_attribution *work,
         status = cli_bind_index(session, work->index, err);
     if (status == HS_OK)
         status = images ? cli_image_labels(session, work, err) : cli_index_labels(work, err);
+    bool judged = options->common.classifier != NULL;
+    if (status == HS_OK && judged)
+        status = cli_open_curve_judge(session, work, err);
     if (status == HS_OK)
-        status = hs_attribute_many(session->sampler, work->labels, work->each, work->each_count,
-                                   images ? cli_source_images : NULL, &work->images,
-                                   &session->monitor, &work->directions, work->reports, NULL, err);
+        status =
+            hs_attribute_many(session->sampler, work->labels, work->each, work->each_count,
+                              images ? cli_source_images : NULL, &work->images, &session->monitor,
+                              &work->directions, work->reports, judged ? &work->curve : NULL, err);
+    if (status == HS_OK && judged)
+        status = cli_measure_curve(session, work, err);
     cli_progress_end(&session->progress);
     if (status == HS_ERROR_CANCELLED)
         return cli_fail(err, status, "stopped; nothing was written");
@@ -259,8 +272,13 @@ static void cli_attribute_text(const cli_attribution *work) {
             printf("held-out AUC %.3f (%d and %d samples)\n", r->auc, r->held_high, r->held_low);
         else
             printf("held-out AUC: too few samples to hold any out\n");
-        for (int i = 0; i < r->curve_count; i++)
-            printf("%6d a side: cosine %.4f to the last\n", r->curve[i], r->cosine[i]);
+        for (int i = 0; i < r->curve_count; i++) {
+            printf("%6d a side: cosine %.4f to the last", r->curve[i], r->cosine[i]);
+            if (work->effects)
+                printf(", effect %.3f +- %.3f", work->effect.change[i],
+                       work->effect.change_deviation[i]);
+            putchar('\n');
+        }
     }
     if (work->bad)
         printf("%d rows left out\n", work->bad);
@@ -273,7 +291,7 @@ static void cli_attribute_text(const cli_attribution *work) {
 static void cli_attribute_figures(const cli_attribution *work, int k, json_t *json) {
     const hs_attribute_report *r = &work->reports[k];
     const hs_attribute_options *o = &work->each[k];
-    json_t *curve = json_array(), *given = json_array();
+    json_t *curve = json_array(), *given = json_array(), *effects = json_array();
     for (int i = 0; i < r->curve_count; i++)
         json_array_append_new(curve, json_pack("[i,f]", r->curve[i], r->cosine[i]));
     for (int i = 0; i < o->given_count; i++)
@@ -291,6 +309,12 @@ static void cli_attribute_figures(const cli_attribution *work, int k, json_t *js
     json_object_set_new(json, "held_high", json_integer(r->held_high));
     json_object_set_new(json, "held_low", json_integer(r->held_low));
     json_object_set_new(json, "curve", curve);
+    for (int i = 0; work->effects && i < r->curve_count; i++)
+        json_array_append_new(
+            effects, json_pack("[f,f]", work->effect.change[i], work->effect.change_deviation[i]));
+    if (work->effects)
+        json_object_set(json, "curve_effects", effects);
+    json_decref(effects);
 }
 
 /* One direction: its figures at the top; several: a list of objects. */
@@ -327,6 +351,9 @@ int cli_attribute(int argc, char **argv) {
     else if (status == HS_OK)
         cli_attribute_text(&work);
     int result = cli_finish(status, &err);
+    hs_effects_free(work.effects);
+    hs_classifier_free(work.judge);
+    hs_directions_free(work.curve);
     hs_directions_free(work.directions);
     hs_labels_free(work.labels);
     hs_index_free(work.index);

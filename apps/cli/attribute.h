@@ -1,5 +1,6 @@
 /* What the files of `attribute` share: the command, which directions it is to find
- * (attribute_plan.c), and its source of h for images (attribute_images.c). */
+ * (attribute_plan.c), its source of h for images (attribute_images.c), and the effect
+ * of a curve (attribute_curve.c). */
 #ifndef HSPACE_CLI_ATTRIBUTE_H
 #define HSPACE_CLI_ATTRIBUTE_H
 
@@ -42,6 +43,10 @@ typedef struct cli_attribution {
     int column_count;
     hs_directions *directions;
     hs_attribute_report *reports; /* [each_count] */
+    hs_directions *curve;         /* of --curve with a judge; else NULL, as these: */
+    hs_classifier *judge;
+    hs_effects *effects; /* a row a point */
+    hs_effects_view effect;
 } cli_attribution;
 
 /* each, columns and room for reports; `names` [count] are the labels' attributes. */
@@ -49,6 +54,10 @@ hs_status cli_attribute_plan(cli_attribution *work, const char *const *names, in
                              hs_error *err);
 /* Labelled images are all taken, split at the middle of each attribute's scores. */
 hs_status cli_split_images(cli_attribution *work, hs_error *err);
+/* attribute_curve.c: --classifier, which must score the attribute; and the effect of
+ * the directions work->curve by it. */
+hs_status cli_open_curve_judge(cli_session *session, cli_attribution *work, hs_error *err);
+hs_status cli_measure_curve(cli_session *session, cli_attribution *work, hs_error *err);
 void cli_attribute_plan_free(cli_attribution *work);
 
 /* Take rows out of the labels whose image cannot be used, each with a line. */

@@ -7,7 +7,8 @@ foreach(name test_cli test_cli_attribute test_cli_evaluate test_cli_invert test_
   hs_test(cli/${name})
   target_sources(${name} PRIVATE cli/program.c)
   target_link_libraries(${name} PRIVATE PkgConfig::JANSSON)
-  target_compile_definitions(${name} PRIVATE HS_PROGRAM="$<TARGET_FILE:hspace>")
+  target_compile_definitions(${name} PRIVATE HS_PROGRAM="$<TARGET_FILE:hspace>"
+    HS_JUDGE="${CMAKE_SOURCE_DIR}/models/judge/avatars32-judge")
   add_dependencies(${name} hspace)
 endforeach()
 
