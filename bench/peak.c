@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/threads.h"
+#include "base/team.h"
 
 #define ROUNDS 20000000L
 #define TRIAD (1 << 25) /* floats: 128 MB an array */
@@ -21,7 +21,8 @@
     ZERO(2)                                                                                        \
     ZERO(3)                                                                                        \
     ZERO(4)                                                                                        \
-    ZERO(5) ZERO(6) ZERO(7) ZERO(8) ZERO(9) ZERO(10) ZERO(11) "1:\n" CHAIN(kind, 0) CHAIN(kind, 1) \
+    ZERO(5)                                                                                        \
+    ZERO(6) ZERO(7) ZERO(8) ZERO(9) ZERO(10) ZERO(11) "1:\n" CHAIN(kind, 0) CHAIN(kind, 1)         \
         CHAIN(kind, 2) CHAIN(kind, 3) CHAIN(kind, 4) CHAIN(kind, 5) CHAIN(kind, 6) CHAIN(kind, 7)  \
             CHAIN(kind, 8) CHAIN(kind, 9) "dec %0\n jnz 1b\n"
 #define CLOBBERS                                                                                   \
@@ -32,7 +33,7 @@ static int flops_per_round(void) {
     return 2 * 10 * (__builtin_cpu_supports("avx512f") ? 16 : 8);
 }
 
-static void multiply_add(void *ctx, hs_team *team, int rank) {
+static void multiply_add(void) {
     long rounds = ROUNDS;
     if (__builtin_cpu_supports("avx512f"))
         __asm__ volatile(LOOP("zmm") : "+r"(rounds) : : CLOBBERS);
@@ -46,7 +47,7 @@ static int flops_per_round(void) {
     return 2 * 8 * 4;
 }
 
-static void multiply_add(void *ctx, hs_team *team, int rank) {
+static void multiply_add(void) {
     v4 x[8] = {{0}}, a = {1, 1, 1, 1}, b = {0};
     for (int i = 0; i < ROUNDS; i++)
         for (int j = 0; j < 8; j++) {
@@ -56,36 +57,58 @@ static void multiply_add(void *ctx, hs_team *team, int rank) {
 }
 #endif
 
-typedef struct triad {
+typedef struct work {
+    int threads; /* as many tasks, each too long for one thread to take two */
     float *a, *b, *c;
-} triad;
+} work;
 
-static void run_triad(void *ctx, hs_team *team, int rank) {
-    triad *t = ctx;
-    size_t size = (size_t)hs_team_size(team), share = TRIAD / size;
-    for (size_t i = (size_t)rank * share; i < ((size_t)rank + 1) * share; i++)
-        t->a[i] = t->b[i] + 3.0f * t->c[i];
+static void run_multiply_add(void *ctx, int step, hs_team *team, int rank) {
+    const work *w = ctx;
+    while (hs_team_next(team, w->threads) >= 0)
+        multiply_add();
 }
 
-void bench_peak(int threads, int repeats) {
-    double flops = 0, bytes = 0;
-    if (threads < 1)
-        threads = hs_cpu_count();
+static void run_triad(void *ctx, int step, hs_team *team, int rank) {
+    const work *w = ctx;
+    size_t share = TRIAD / (size_t)w->threads;
+    for (int task; (task = hs_team_next(team, w->threads)) >= 0;)
+        for (size_t i = (size_t)task * share; i < ((size_t)task + 1) * share; i++)
+            w->a[i] = w->b[i] + 3.0f * w->c[i];
+}
+
+/* The best rate of `repeats` runs, `amount` a second. */
+static double best_rate(hs_crew *crew, int repeats, hs_team_function *function, work *w,
+                        double amount) {
+    double best = 0;
     for (int r = 0; r < repeats; r++) {
         double start = bench_seconds();
-        hs_team_run(threads, multiply_add, NULL);
-        double rate = (double)threads * ROUNDS * flops_per_round() / (bench_seconds() - start);
-        flops = rate > flops ? rate : flops;
+        hs_crew_run(crew, 1, function, w);
+        double rate = amount / (bench_seconds() - start);
+        best = rate > best ? rate : best;
     }
-    triad t = {calloc(TRIAD, 4), calloc(TRIAD, 4), calloc(TRIAD, 4)};
-    for (int r = 0; r < repeats && t.a && t.b && t.c; r++) {
-        double start = bench_seconds();
-        hs_team_run(threads, run_triad, &t);
-        double rate = 12.0 * TRIAD / (bench_seconds() - start);
-        bytes = rate > bytes ? rate : bytes;
+    return best;
+}
+
+int bench_peak(int threads, int repeats) {
+    hs_error err;
+    hs_crew *crew;
+    work w = {threads < 1 ? hs_cpu_count() : threads, calloc(TRIAD, 4), calloc(TRIAD, 4),
+              calloc(TRIAD, 4)};
+    int status = 1;
+    if (!w.a || !w.b || !w.c)
+        fprintf(stderr, "peak: no memory\n");
+    else if (hs_crew_new(w.threads, &crew, &err) != HS_OK)
+        fprintf(stderr, "%s\n", err.message);
+    else {
+        double flops = best_rate(crew, repeats, run_multiply_add, &w,
+                                 (double)w.threads * ROUNDS * flops_per_round());
+        double bytes = best_rate(crew, repeats, run_triad, &w, 12.0 * TRIAD);
+        printf("threads=%d gflops=%.1f gbytes=%.1f\n", w.threads, flops / 1e9, bytes / 1e9);
+        hs_crew_free(crew);
+        status = 0;
     }
-    printf("threads=%d gflops=%.1f gbytes=%.1f\n", threads, flops / 1e9, bytes / 1e9);
-    free(t.a);
-    free(t.b);
-    free(t.c);
+    free(w.a);
+    free(w.b);
+    free(w.c);
+    return status;
 }

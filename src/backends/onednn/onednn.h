@@ -1,7 +1,6 @@
 /*
- * The CPU back end. A plan is a list of steps; a pass is one parallel region
- * in which every member of the team walks the list, takes tasks of each step
- * and meets the others at a barrier (base/threads.h).
+ * The CPU back end. A plan is a list of steps, each cut into tasks; a pass is
+ * one walk of a crew of threads over the list (base/team.h).
  *
  *   graph nodes --(plan.c: fuse, order)--> steps --(execute.c)--> results
  *        conv2d.c  group_norm.c  attention.c  linear.c  ... one file an op:
@@ -20,7 +19,7 @@
 
 #include "backends/backend.h"
 #include "backends/kernels/kernels.h"
-#include "base/threads.h"
+#include "base/team.h"
 #include "graph/optable.h"
 #include "graph/plan.h"
 
@@ -44,6 +43,7 @@ struct hs_exec {
     const hs_graph *graph;
     const hs_kernels *kernels;
     int threads;
+    hs_crew *crew; /* the cache's, of `threads` */
     hs_od_step **steps;
     int step_count, step_capacity;
     hs_lifetime *buffers;
@@ -180,6 +180,9 @@ hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
 /* The arena that plans share; grown to at least `bytes`. What it held is lost. */
 hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err);
 float **hs_od_arena(hs_weight_cache *cache);
+/* The threads that plans share, made at the first call. HS_ERROR_ARGUMENT when
+ * another plan asked for another number. */
+hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_error *err);
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache);
 hs_weight_cache *hs_od_weights_new(void);
 void hs_od_weights_free(hs_weight_cache *cache);

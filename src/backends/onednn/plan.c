@@ -6,6 +6,7 @@
 
 #include "backends/onednn/execute.h"
 #include "backends/onednn/fuse.h"
+#include "base/threads.h"
 
 const hs_node *hs_od_node(const hs_od_planner *p, hs_value value) {
     return &p->graph->nodes[value];
@@ -273,6 +274,7 @@ static hs_status hs_od_start(hs_exec *exec, const hs_plan_options *options, hs_e
     exec->streams = hs_calloc((size_t)exec->threads, sizeof *exec->streams);
     if (!exec->cache || !exec->bound || !exec->streams)
         return hs_fail_memory(err, (size_t)exec->graph->count * sizeof *exec->bound);
+    HS_CHECK(hs_od_crew(exec->cache, exec->threads, &exec->crew, err));
     HS_DNNL(dnnl_engine_create(&exec->engine, dnnl_cpu, 0), "CPU back end");
     for (int i = 0; i < exec->threads; i++)
         HS_DNNL(dnnl_stream_create(&exec->streams[i], exec->engine, dnnl_stream_default_flags),
@@ -349,7 +351,7 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     p.fused = hs_arena_alloc(&memory, count, sizeof *p.fused);
     p.place = exec->places = hs_arena_alloc(&exec->memory, count, sizeof *p.place);
     hs_status status;
-    hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a team */
+    hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a crew */
     if (p.uses && p.needed && p.is_output && p.absorbed && p.virtual_parts && p.slice_first &&
         p.slice_count && p.fused && p.place)
         status = hs_od_plan_all(&p);
