@@ -7,7 +7,7 @@ _hspace() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
     }
 
-    local commands='info sample pca jacobian annotate attribute disentangle edit invert eps demo'
+    local commands='info sample pca jacobian annotate attribute disentangle evaluate edit invert eps demo'
     if ((cword == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -26,14 +26,15 @@ _hspace() {
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
         --from | --index | --images | --labels | --classifier | --class-names | --input | --preview | \
-        --resume | --mask | --plot)
+        --resume | --mask | --plot | --figure)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
     --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
         --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown | --step | \
-        --region | --item | --tol | --max-products | --outside | --lambda)
+        --region | --item | --tol | --max-products | --outside | --lambda | --sets | --calibrate | \
+        --calibrate-n | --most | --random-seed)
         return
         ;;
     esac
@@ -53,8 +54,12 @@ _hspace() {
     annotate) options="$common --profile $sampling --seed --samples --classifier --preprocess --class-names
         --labels --list" ;;
     attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
-        --top --threshold --balance --given --held-out --curve" ;;
+        --top --threshold --balance --given --held-out --curve --classifier --preprocess
+        --class-names" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
+    evaluate) options="$common $sampling --samples --sets --seed --attributes --targets --direction
+        --window --profile --same-step --group --before --after --calibrate --calibrate-n --most
+        --no-random --random-seed --classifier --preprocess --class-names --figure --resume" ;;
     invert) options="$common $sampling --seed --method --crop --preview --resume --direction
         --window --profile --same-step" ;;
     jacobian) options="$common --profile $sampling --seed --latent --item --components --step --mask --region
