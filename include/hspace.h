@@ -334,6 +334,51 @@ HS_API hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options
                            const float *x_0, const hs_monitor *monitor, hs_latents **out,
                            double *psnr, float *reconstruction, hs_error *err);
 
+/* ------------------------------------------------------------- mixing -- */
+
+/* What an image is made from, and so what can be moved or mixed. */
+typedef enum hs_space {
+    HS_SPACE_H,     /* h of every step */
+    HS_SPACE_NOISE, /* x_T, and z where eta > 0 */
+    HS_SPACE_PIXEL  /* the finished images */
+} hs_space;
+
+/* From a (w = 0) to b (w = 1); both ends are exact copies. */
+typedef enum hs_blend {
+    HS_BLEND_LERP,  /* (1 - w) a + w b */
+    HS_BLEND_SLERP, /* (sin((1 - w) p) a + sin(w p) b) / sin p, p the angle between
+                       them; lerp where they are parallel or one is 0 */
+    HS_BLEND_SQRT   /* sqrt(1 - w) a + sqrt(w) b: independent Gaussians keep their variance */
+} hs_blend;
+
+typedef struct hs_mix {
+    int base;      /* HS_SPACE_H: the sample whose x_T and z are kept */
+    int from, to;  /* samples: 0 ... count - 1 */
+    double weight; /* w, 0 to 1 */
+} hs_mix;
+
+/*
+ * Make n images, each mixed from two of `count` samples given by `seeds` [count]
+ * or `latents` (its items, count being its n), exactly one of which is non-NULL.
+ *
+ *  - HS_SPACE_H (paper, Fig. 2a): from x_T and z of sample `base`, with h replaced
+ *    at every step by the blend of the h that `from` and `to` have at that step
+ *    of their own, unedited way. weight 1 is a swap: base with h of `to`.
+ *  - HS_SPACE_NOISE: x_T, and z of every step, are blends, each as one vector.
+ *  - HS_SPACE_PIXEL: the images x_0 are.
+ *
+ *   x_0   [n,C,H,W]
+ *   used  NULL, or gets x_T, z, h (that was used) and timesteps of the n images;
+ *         not with HS_SPACE_PIXEL. It takes n T (c h w + C H W) floats.
+ * All go through the steps together, so without `used` nothing is kept of a step
+ * but h and z of the samples. A mix whose h is its base's own is that sample,
+ * bit for bit. On failure x_0 is untouched.
+ */
+HS_API hs_status hs_mix_samples(hs_sampler *sampler, int count, const int64_t *seeds,
+                                const hs_latents *latents, hs_space space, hs_blend blend, int n,
+                                const hs_mix *mixes, const hs_monitor *monitor, float *x_0,
+                                hs_latents **used, hs_error *err);
+
 /* ---------------------------------------------------------- directions -- */
 
 HS_API hs_status hs_directions_load(const char *path, hs_directions **out, hs_error *err);

@@ -75,9 +75,8 @@ static hs_status hs_check_edit(const hs_job *job, int e, hs_error *err) {
     return HS_OK;
 }
 
-static hs_status hs_check_latents(const hs_job *job, const hs_monitor *monitor, hs_error *err) {
-    const hs_latents_view *view = &job->latents;
-    const hs_sampler *sampler = job->sampler;
+hs_status hs_sampler_check_latents(const hs_sampler *sampler, const hs_latents_view *view,
+                                   const hs_monitor *monitor, hs_error *err) {
     const int *image = sampler->model->image;
     if (!view->x_T || view->n < 1)
         return hs_fail(err, HS_ERROR_MISMATCH, "latents: there is no x_T");
@@ -214,7 +213,8 @@ static hs_status hs_job_check(hs_job *job, hs_directions_view *views, const hs_m
         hs_directions_view_get(job->edits[e].directions, &views[e]);
         HS_TRY(hs_check_edit(job, e, err));
     }
-    return job->seeds ? HS_OK : hs_check_latents(job, monitor, err);
+    return job->seeds ? HS_OK
+                      : hs_sampler_check_latents(job->sampler, &job->latents, monitor, err);
 }
 
 hs_status hs_sample(hs_sampler *sampler, int n, const int64_t *seeds, const hs_latents *latents,

@@ -1,0 +1,4 @@
+# Sources of this room, by name.
+set(SOURCES
+  edit/blend.c
+  edit/mix.c)
