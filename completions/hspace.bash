@@ -19,6 +19,8 @@ _hspace() {
     --precision) mapfile -t COMPREPLY < <(compgen -W 'f32 fast' -- "$cur") && return ;;
     --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
     --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm krylov subspace batched' -- "$cur") && return ;;
+    --interpolate) mapfile -t COMPREPLY < <(compgen -W 'lerp slerp sqrt' -- "$cur") && return ;;
+    --space) mapfile -t COMPREPLY < <(compgen -W 'h noise pixel' -- "$cur") && return ;;
     --profile) mapfile -t COMPREPLY < <(compgen -W 'flat sigma' -- "$cur") && return ;;
     --align) mapfile -t COMPREPLY < <(compgen -W 'index score' -- "$cur") && return ;;
     -m | --model | -o | --output | -d | --direction | --latent | --tensors | --recipe | --replay | \
@@ -30,7 +32,7 @@ _hspace() {
         ;;
     --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
         --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown | --step | \
-        --region | --item | --tol | --max-products | --outside | --lambda)
+        --region | --item | --swap-h | --points | --tol | --max-products | --outside | --lambda)
         return
         ;;
     esac
@@ -44,7 +46,7 @@ _hspace() {
     info) options="$common --steps" ;;
     sample) options="$common $sampling $start" ;;
     edit) options="$common $sampling $start --direction --window --replay --profile
-        --same-step" ;;
+        --same-step --item --cumulative --swap-h --interpolate --space --points" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
     annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names

@@ -279,6 +279,9 @@ HS_API void hs_latents_free(hs_latents *latents);
 /* Item i alone, with its x_T, z and metadata. */
 HS_API hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out,
                                  hs_error *err);
+/* The same of several, in this order: items [count]. */
+HS_API hs_status hs_latents_pick(const hs_latents *latents, int count, const int *items,
+                                 hs_latents **out, hs_error *err);
 HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, hs_error *err);
 /* x_T and z that `seeds` [n] give under this sampler: the view of the result
  * has x_T, timesteps and, where any eta > 0, z. */

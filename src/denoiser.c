@@ -335,8 +335,7 @@ static bool hs_all_finite(const float *x, size_t count) {
 }
 
 static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_plan *plan,
-                                 const float *x, const int *t, const float *third,
-                                 hs_error *err) {
+                                 const float *x, const int *t, const float *third, hs_error *err) {
     size_t size = denoiser->image_size, h_size = denoiser->h_size;
     for (int i = 0; i < plan->n; i++) {
         if (hs_all_finite(plan->out + (size_t)i * size, size))
@@ -414,9 +413,8 @@ static hs_status hs_run_pass(hs_denoiser *denoiser, hs_batch_plan *plan, const f
     for (int i = 0; i < n; i++)
         plan->t[i] = (float)t[i];
     /* The back end only reads what inputs are bound to. */
-    hs_binding inputs[] = {{.value = plan->unet.x, .f32 = (float *)x},
-                           {.value = plan->unet.t, .f32 = plan->t},
-                           third};
+    hs_binding inputs[] = {
+        {.value = plan->unet.x, .f32 = (float *)x}, {.value = plan->unet.t, .f32 = plan->t}, third};
     hs_binding outputs[] = {{.value = plan->unet.out, .f32 = plan->out},
                             {.value = plan->unet.h, .f32 = plan->h}};
     HS_TRY(denoiser->backend->execute(plan->exec, inputs, 3, outputs, h ? 2 : 1, err));

@@ -86,8 +86,7 @@ static float *cli_repeat(const float *data, int rows, int columns, size_t size) 
     return out;
 }
 
-/* What the tensors alone do not say; values are strings, as safetensors wants. */
-static char *cli_tensors_metadata(cli_session *session, const cli_run *run) {
+json_t *cli_tensors_facts(const cli_session *session) {
     static const char *const positions[] = {"before", "middle", "after"};
     char fingerprint[33];
     int T = hs_sampler_steps(session->sampler);
@@ -103,6 +102,13 @@ static char *cli_tensors_metadata(cli_session *session, const cli_run *run) {
                         json_string(positions[hs_denoiser_h_space(session->denoiser)]));
     if (hs_model_fingerprint(session->model, fingerprint, NULL) == HS_OK)
         json_object_set_new(object, "model", json_string(fingerprint));
+    return object;
+}
+
+/* What the tensors alone do not say; values are strings, as safetensors wants. */
+static char *cli_tensors_metadata(const cli_session *session, const cli_run *run) {
+    json_t *object = cli_tensors_facts(session), *list;
+    char *text;
     if (run->seeds) {
         list = json_array(); /* one an item, as the tensors are */
         for (int i = 0; i < run->rows * run->columns; i++)

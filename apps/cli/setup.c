@@ -124,6 +124,27 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
     return cli_make_ready(session, items, err);
 }
 
+hs_status cli_pick_items(cli_session *session, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_latents *picked = NULL;
+    if (!session->latents || !options->items)
+        return HS_OK;
+    int *items = calloc((size_t)options->item_count, sizeof *items);
+    if (!items)
+        return cli_fail_memory(err);
+    for (int i = 0; i < options->item_count; i++)
+        items[i] = (int)options->items[i];
+    hs_status status = hs_latents_pick(session->latents, options->item_count, items, &picked, err);
+    free(items);
+    if (status != HS_OK) {
+        hs_error inner = *err;
+        return cli_fail(err, status, "%.200s: %.700s", options->latent, inner.message);
+    }
+    hs_latents_free(session->latents);
+    session->latents = picked;
+    return HS_OK;
+}
+
 /* --profile sigma and --same-step, for edit i. */
 static hs_status cli_shape_edit(cli_session *session, int i, hs_error *err) {
     const cli_options *options = session->options;

@@ -41,8 +41,8 @@ typedef struct hs_mixing {
 
 static hs_status hs_mix_check(const hs_mixing *job, hs_error *err) {
     if (job->n < 1 || job->count < 1)
-        return hs_fail(err, HS_ERROR_ARGUMENT, "%d images mixed from %d samples, expected 1 or more",
-                       job->n, job->count);
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "%d images mixed from %d samples, expected 1 or more", job->n, job->count);
     for (int i = 0; i < job->n; i++) {
         const hs_mix *mix = &job->mixes[i];
         const int sample[] = {mix->base, mix->from, mix->to};
@@ -59,8 +59,8 @@ static hs_status hs_mix_check(const hs_mixing *job, hs_error *err) {
 
 /* The sample that a mix is, or -1: its h is then that sample's own. */
 static int hs_mix_is_sample(const hs_mixing *job, const hs_mix *mix) {
-    bool own = (mix->weight == 0 && mix->from == mix->base) ||
-               (mix->weight == 1 && mix->to == mix->base);
+    bool own =
+        (mix->weight == 0 && mix->from == mix->base) || (mix->weight == 1 && mix->to == mix->base);
     return job->space == HS_SPACE_H && own ? mix->base : -1;
 }
 
@@ -260,8 +260,8 @@ static void hs_mix_finish(const hs_mixing *job, float *x_0) {
 
 static hs_status hs_mix_run(hs_mixing *job, hs_error *err) {
     int T = job->sampler->T;
-    job->total = T * ((job->space == HS_SPACE_NOISE ? 0 : job->count) +
-                      job->own_count * hs_mix_passes(job));
+    job->total =
+        T * ((job->space == HS_SPACE_NOISE ? 0 : job->count) + job->own_count * hs_mix_passes(job));
     HS_TRY(hs_progress(job->monitor, "sampling", 0, job->total, err));
     for (int step = 0; step < T; step++) {
         hs_mix_draw_z(job, step);

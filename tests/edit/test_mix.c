@@ -45,11 +45,11 @@ static void hs_close(hs_fixture *f) {
 static void hs_mix_seeds(hs_fixture *f, hs_space space, hs_blend blend, int n, const hs_mix *mixes,
                          float *x_0) {
     hs_error err;
-    assert_ok(hs_mix_samples(f->sampler, 2, seeds, NULL, space, blend, n, mixes, NULL, x_0, NULL,
-                             &err));
+    assert_ok(
+        hs_mix_samples(f->sampler, 2, seeds, NULL, space, blend, n, mixes, NULL, x_0, NULL, &err));
 }
 
-/* Largest error ever seen: 4e-7, of what nearly opposite vectors give. */
+/* Largest error ever seen: 7e-8. */
 static void test_blends(void **state) {
     hs_tensor_set *golden = hs_golden_open("mix");
     float *vectors = hs_golden_f32(golden, "vectors", 8 * 60), out[4 * 60];
@@ -60,9 +60,10 @@ static void test_blends(void **state) {
             float *expected = hs_golden_f32(golden, name, 4 * 60);
             for (int pair = 0; pair < 4; pair++) {
                 const float *a = vectors + pair * 2 * 60;
-                hs_blend_vectors((hs_blend)kind, which ? 0.9 : 0.25, 60, a, a + 60, out + pair * 60);
+                hs_blend_vectors((hs_blend)kind, which ? 0.9 : 0.25, 60, a, a + 60,
+                                 out + pair * 60);
                 assert_true(hs_test_relative_error(out + pair * 60, expected + pair * 60, 60) <=
-                            2e-6);
+                            5e-7);
             }
             free(expected);
         }
@@ -108,7 +109,8 @@ static void test_blend_properties(void **state) {
     assert_true(out[0] == 1.5F && out[3] == 2);
 }
 
-/* Every space and kind of blend, by a PyTorch loop that has h replaced. */
+/* Every space and kind of blend, by a PyTorch loop that has h replaced. Largest
+ * error ever seen, here and below: 5.3e-7. */
 static void test_against_pytorch(void **state) {
     const hs_mix mixes[] = {{0, 0, 1, 0.3}, {1, 1, 0, 0.3}}, swaps[] = {{0, 0, 1, 1}, {1, 1, 0, 1}};
     for (int eta = 0; eta < 2; eta++) {
@@ -122,13 +124,13 @@ static void test_against_pytorch(void **state) {
                          eta ? "0.5" : "0.0");
                 expected = hs_golden_f32(f.golden, name, 2 * X);
                 hs_mix_seeds(&f, (hs_space)space, (hs_blend)kind, 2, mixes, x_0);
-                if (!(hs_test_relative_error(x_0, expected, 2 * X) <= 2e-5))
+                if (!(hs_test_relative_error(x_0, expected, 2 * X) <= 4e-6))
                     fail_msg("%s: %g", name, hs_test_relative_error(x_0, expected, 2 * X));
                 free(expected);
             }
         expected = hs_golden_f32(f.golden, eta ? "swap.0.5" : "swap.0.0", 2 * X);
         hs_mix_seeds(&f, HS_SPACE_H, HS_BLEND_LERP, 2, swaps, x_0);
-        assert_true(hs_test_relative_error(x_0, expected, 2 * X) <= 2e-5);
+        assert_true(hs_test_relative_error(x_0, expected, 2 * X) <= 4e-6);
         free(expected);
         hs_close(&f);
     }
@@ -142,7 +144,7 @@ static void test_asyrp(void **state) {
     hs_open(&f, 0.5, true);
     expected = hs_golden_f32(f.golden, "swap.asyrp", 2 * X);
     hs_mix_seeds(&f, HS_SPACE_H, HS_BLEND_LERP, 2, swaps, x_0);
-    assert_true(hs_test_relative_error(x_0, expected, 2 * X) <= 2e-5);
+    assert_true(hs_test_relative_error(x_0, expected, 2 * X) <= 4e-6);
     hs_pass_stats stats;
     hs_denoiser_stats(f.denoiser, &stats);
     assert_int_equal(stats.passes, T * (2 + 2 * 2));
@@ -200,8 +202,7 @@ static void test_own_h(void **state) {
         assert_memory_not_equal(eps, again, size * sizeof *eps);
         assert_memory_equal(eps + size, again + size, (n - 1) * size * sizeof *eps);
         h[7] = NAN;
-        assert_int_equal(hs_denoiser_eps_at_h(denoiser, n, x, t, h, again, &err),
-                         HS_ERROR_NUMERIC);
+        assert_int_equal(hs_denoiser_eps_at_h(denoiser, n, x, t, h, again, &err), HS_ERROR_NUMERIC);
         assert_non_null(strstr(err.message, "the given h"));
         hs_denoiser_free(denoiser);
         hs_model_free(model);
@@ -277,8 +278,8 @@ static void test_cancel_and_refusals(void **state) {
     assert_null(used);
     assert_memory_equal(x_0, untouched, sizeof x_0);
 
-    static const hs_mix bad[] = {{2, 0, 1, 0}, {0, -1, 1, 0}, {0, 0, 2, 0}, {0, 0, 1, 1.5},
-                                 {0, 0, 1, NAN}};
+    static const hs_mix bad[] = {
+        {2, 0, 1, 0}, {0, -1, 1, 0}, {0, 0, 2, 0}, {0, 0, 1, 1.5}, {0, 0, 1, NAN}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(hs_mix_samples(f.sampler, 2, seeds, NULL, HS_SPACE_H, HS_BLEND_LERP, 1,
                                         &bad[i], NULL, x_0, NULL, &err),
@@ -291,18 +292,21 @@ static void test_cancel_and_refusals(void **state) {
                      HS_ERROR_ARGUMENT);
     assert_ok(hs_latents_from_seeds(f.sampler, 2, seeds, &latents, &err));
     latents->image[1] = 4;
-    assert_int_equal(hs_mix_samples(f.sampler, 0, NULL, latents, HS_SPACE_H, HS_BLEND_LERP, 1,
-                                    &mix, NULL, x_0, NULL, &err),
+    assert_int_equal(hs_mix_samples(f.sampler, 0, NULL, latents, HS_SPACE_H, HS_BLEND_LERP, 1, &mix,
+                                    NULL, x_0, NULL, &err),
                      HS_ERROR_MISMATCH);
     hs_latents_free(latents);
     hs_close(&f);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blends),          cmocka_unit_test(test_blend_properties),
-        cmocka_unit_test(test_against_pytorch), cmocka_unit_test(test_asyrp),
-        cmocka_unit_test(test_ends_and_batches), cmocka_unit_test(test_own_h),
-        cmocka_unit_test(test_used),            cmocka_unit_test(test_cancel_and_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blends),
+                                       cmocka_unit_test(test_blend_properties),
+                                       cmocka_unit_test(test_against_pytorch),
+                                       cmocka_unit_test(test_asyrp),
+                                       cmocka_unit_test(test_ends_and_batches),
+                                       cmocka_unit_test(test_own_h),
+                                       cmocka_unit_test(test_used),
+                                       cmocka_unit_test(test_cancel_and_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
