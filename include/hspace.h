@@ -230,7 +230,9 @@ HS_API int hs_sampler_steps(const hs_sampler *sampler);
 HS_API const int *hs_sampler_timesteps(const hs_sampler *sampler);  /* [T] */
 HS_API const double *hs_sampler_eta(const hs_sampler *sampler);     /* [T] */
 
-/* One edit: strength units of direction `index`, in steps first..last. */
+/* One edit: strength units of direction `index`, in steps first..last. A direction of
+ * noise moves x_T, where the window and the profile have step 0, and z of the steps
+ * whose eta is above 0. */
 typedef struct hs_edit {
     const hs_directions *directions;
     int index;
@@ -287,6 +289,13 @@ HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, 
  * has x_T, timesteps and, where any eta > 0, z. */
 HS_API hs_status hs_latents_from_seeds(const hs_sampler *sampler, int n, const int64_t *seeds,
                                        hs_latents **out, hs_error *err);
+
+/* x_T and z of n images as hs_sample would start them: those of `seeds` or `latents`
+ * (items cycled), moved by the edits that are of noise. No U-Net pass. */
+HS_API hs_status hs_latents_edited(hs_sampler *sampler, int n, const int64_t *seeds,
+                                   const hs_latents *latents, const hs_edit *edits, int edit_count,
+                                   const double *per_item, const hs_monitor *monitor,
+                                   hs_latents **out, hs_error *err);
 
 /* How a real image is turned into latents. The three edit-friendly kinds
  * (Huberman-Spiegelglas et al., 2024) differ in how they draw the noisy images
@@ -410,6 +419,11 @@ typedef struct hs_directions_view {
     int image[3];           /* C, H, W of u; zeros without it */
     const float *u;         /* [K,C,H,W] unit left singular vectors, or NULL */
     const float *residual;  /* [K] of Jacobian directions, or NULL */
+    /* HS_SPACE_NOISE: directions of x_T and z. These two stand in place of delta_h,
+     * which is NULL, as are sigma, mean and u; h_shape is zeros. */
+    hs_space space;
+    const float *delta_x_T; /* [K,C,H,W] in units */
+    const float *delta_z;   /* [K,T,C,H,W], or NULL: x_T alone is moved */
 } hs_directions_view;
 HS_API void hs_directions_view_get(const hs_directions *directions, hs_directions_view *view);
 
@@ -417,11 +431,12 @@ HS_API void hs_directions_view_get(const hs_directions *directions, hs_direction
  * Check that `directions` belongs to the sampler's model and h-space and bring
  * it to the sampler's step grid (nearest timestep; of two equally near the
  * noisier), with a notice when that changed anything. HS_ERROR_MISMATCH says
- * why a file is refused.
+ * why a file is refused. Of directions of noise, z is brought to the step grid.
  */
 HS_API hs_status hs_directions_fit(const hs_directions *directions, const hs_sampler *sampler,
                                    const hs_monitor *monitor, hs_directions **out, hs_error *err);
-/* K random directions with, at each step, the norms of the first K of `like`. */
+/* K random directions with, at each step, the norms of the first K of `like`, which
+ * may be of noise. */
 HS_API hs_status hs_directions_random_like(const hs_directions *like, int64_t seed,
                                            hs_directions **out, hs_error *err);
 

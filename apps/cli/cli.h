@@ -86,6 +86,8 @@ typedef struct cli_options {
     int first, last; /* window; last < 0: all steps */
     bool window;     /* --window was given */
     bool sigma_profile, same_step;
+    bool space_wanted; /* directions must be of `space` */
+    hs_space space;
 } cli_options;
 
 /* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */

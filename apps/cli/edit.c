@@ -146,10 +146,13 @@ char *cli_edit_title(const cli_session *session) {
         char strength[40] = "";
         if (!spec->sweep)
             snprintf(strength, sizeof strength, " = %g", spec->strengths[0]);
-        used += snprintf(text + used, sizeof text - (size_t)used, "%s%.*s #%.40s%s (%.40s)",
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%.*s #%.40s%s (%.40s%s)",
                          used ? " + " : "", stem < 60 ? stem : 60, base,
                          hs_directions_name(edit->directions, edit->index), strength,
-                         view.unit ? view.unit : "unit unknown");
+                         view.unit ? view.unit : "unit unknown",
+                         view.space != HS_SPACE_NOISE ? ""
+                         : view.delta_z               ? " of x_T and z"
+                                                      : " of x_T");
     }
     return strdup(text);
 }
@@ -345,6 +348,8 @@ int cli_edit(int argc, char **argv) {
     cli_edit_options options = {0};
     cli_parse_command(&edit_argp, argc, argv, &options);
     cli_edit_check(&options);
+    options.common.space_wanted = options.space_given;
+    options.common.space = options.spaces[0];
     int result =
         options.swap || options.interpolate ? cli_mix(&options) : cli_edit_directions(&options);
     cli_options_free(&options.common);

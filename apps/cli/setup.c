@@ -188,6 +188,12 @@ static hs_status cli_open_direction(cli_session *session, int i, hs_error *err) 
                  hs_directions_name(loaded, 0), count);
         session->monitor.notice(session->monitor.ctx, text);
     }
+    hs_directions_view view;
+    hs_directions_view_get(loaded, &view);
+    bool noise = view.space == HS_SPACE_NOISE;
+    if (status == HS_OK && options->space_wanted && noise != (options->space == HS_SPACE_NOISE))
+        status = cli_fail(err, HS_ERROR_MISMATCH, "%s: its directions are of %s, and --space is %s",
+                          spec->file, noise ? "noise" : "h", noise ? "h" : "noise");
     if (status == HS_OK)
         status = hs_directions_fit(loaded, session->sampler, &session->monitor, &session->fitted[i],
                                    err);

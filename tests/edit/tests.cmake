@@ -1,4 +1,6 @@
 # Tests of this room, by name.
-hs_test(edit/test_mix)
-target_sources(test_mix PRIVATE diffusion/golden.c diffusion/tiny_model.c)
-target_include_directories(test_mix PRIVATE diffusion)
+foreach(name mix noise_directions)
+  hs_test(edit/test_${name})
+  target_sources(test_${name} PRIVATE diffusion/golden.c diffusion/tiny_model.c)
+  target_include_directories(test_${name} PRIVATE diffusion)
+endforeach()
