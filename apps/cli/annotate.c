@@ -1,8 +1,6 @@
 /* hspace annotate: an index of samples and their scores. */
 #include "cli.h"
 
-#include "hspace_demo.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,22 +18,15 @@ typedef struct cli_annotate_options {
     cli_options common;
     int n;
     int64_t first;
-    const char *classifier, *preprocess, *class_names, *labels;
+    const char *labels;
     bool list;
 } cli_annotate_options;
 
-enum { KEY_FIRST = 0x200, KEY_CLASSIFIER, KEY_PREPROCESS, KEY_CLASS_NAMES, KEY_LABELS, KEY_LIST };
+enum { KEY_FIRST = 0x200, KEY_LABELS, KEY_LIST };
 
 static const struct argp_option annotate_options[] = {
     {"samples", 'n', "N", 0, "Samples; default 1000", 1},
     {"seed", KEY_FIRST, "FIRST", 0, "Seeds FIRST to FIRST + N - 1; default 0", 1},
-    {"classifier", KEY_CLASSIFIER, "C", 0,
-     "A transformers folder of ResNetForImageClassification, or a torchvision ResNet's state dict; "
-     "default: the embedded one",
-     2},
-    {"preprocess", KEY_PREPROCESS, "SPEC", 0,
-     "size=S,mean=M,std=D for a classifier whose folder does not say", 2},
-    {"class-names", KEY_CLASS_NAMES, "FILE", 0, "The classifier's labels, one a line", 2},
     {"labels", KEY_LABELS, "FILE", 0,
      "Import scores by seed from a CSV (seed or file_seed_N.png, then the attributes)", 3},
     {"list", KEY_LIST, NULL, 0, "Show what the index -o has", 3},
@@ -50,9 +41,6 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
         if (!cli_parse_int(arg, 0, INT64_MAX - CLI_MAX_ANNOTATED, &options->first, why))
             cli_usage_error("--seed: %s", why);
         return 0;
-    case KEY_CLASSIFIER: options->classifier = arg; return 0;
-    case KEY_PREPROCESS: options->preprocess = arg; return 0;
-    case KEY_CLASS_NAMES: options->class_names = arg; return 0;
     case KEY_LABELS: options->labels = arg; return 0;
     case KEY_LIST: options->list = true; return 0;
     case ARGP_KEY_ARG: /* annotate --list index.sqlite */
@@ -64,8 +52,10 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
     }
 }
 
-static const struct argp_child annotate_children[] = {
-    {&cli_sampling_argp, 0, NULL, 0}, {&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child annotate_children[] = {{&cli_sampling_argp, 0, NULL, 0},
+                                                      {&cli_classifier_argp, 0, NULL, 0},
+                                                      {&cli_common_argp, 0, NULL, 0},
+                                                      {0}};
 static const struct argp annotate_argp = {.options = annotate_options,
                                           .parser = cli_annotate_parse,
                                           .args_doc = "[INDEX]",
@@ -110,20 +100,10 @@ hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err) {
 
 /* -------------------------------------------------------------- scoring -- */
 
-static hs_status cli_open_classifier(cli_session *session, cli_annotation *work, hs_error *err) {
-    const cli_annotate_options *options = work->options;
-    hs_classifier_options wanted = hs_classifier_options_default();
+static hs_status cli_annotate_open(cli_session *session, cli_annotation *work, hs_error *err) {
     char fingerprint[33];
     hs_classifier_info info;
-    wanted.backend = options->common.backend;
-    wanted.threads = options->common.threads;
-    wanted.labels = options->class_names;
-    wanted.preprocess = options->preprocess;
-    hs_status status =
-        options->classifier
-            ? hs_classifier_open(options->classifier, &wanted, &session->monitor, &work->classifier,
-                                 err)
-            : hs_demo_classifier_open(&wanted, &session->monitor, &work->classifier, err);
+    hs_status status = cli_open_classifier(session, &work->classifier, err);
     if (status == HS_OK)
         status = hs_classifier_fingerprint(work->classifier, fingerprint, err);
     if (status != HS_OK)
@@ -188,7 +168,7 @@ static hs_status cli_annotate_batch(cli_session *session, cli_annotation *work, 
 
 static hs_status cli_annotate_samples(cli_session *session, cli_annotation *work, hs_error *err) {
     bool done = false;
-    hs_status status = cli_open_classifier(session, work, err);
+    hs_status status = cli_annotate_open(session, work, err);
     if (status == HS_OK)
         status = cli_annotate_room(session, work, err);
     while (status == HS_OK && !done)
@@ -295,7 +275,7 @@ int cli_annotate(int argc, char **argv) {
     cli_parse_command(&annotate_argp, argc, argv, &options);
     if (!options.common.output)
         cli_usage_error("annotate: -o says where the index is (x.sqlite)");
-    if (options.labels && (options.classifier || options.list))
+    if (options.labels && (options.common.classifier || options.list))
         cli_usage_error("--labels goes with neither --classifier nor --list");
     cli_session session;
     cli_session_begin(&session, &options.common);

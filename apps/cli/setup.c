@@ -49,6 +49,18 @@ hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
     return status;
 }
 
+hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_classifier_options wanted = hs_classifier_options_default();
+    wanted.backend = options->backend;
+    wanted.threads = options->threads;
+    wanted.labels = options->class_names;
+    wanted.preprocess = options->preprocess;
+    return options->classifier
+               ? hs_classifier_open(options->classifier, &wanted, &session->monitor, out, err)
+               : hs_demo_classifier_open(&wanted, &session->monitor, out, err);
+}
+
 /* The eta of a latent file is the one that its z were made for; malloc'ed, or
  * NULL where the file does not say. */
 static double *cli_latents_eta(const hs_latents_view *view, int *count) {
