@@ -19,6 +19,8 @@ _hspace() {
     --precision) mapfile -t COMPREPLY < <(compgen -W 'f32 fast' -- "$cur") && return ;;
     --backend) mapfile -t COMPREPLY < <(compgen -W 'onednn ref' -- "$cur") && return ;;
     --method) mapfile -t COMPREPLY < <(compgen -W 'ddim x0 x_prev dpm krylov subspace batched' -- "$cur") && return ;;
+    --interpolate) mapfile -t COMPREPLY < <(compgen -W 'lerp slerp sqrt' -- "$cur") && return ;;
+    --space) mapfile -t COMPREPLY < <(compgen -W 'h noise pixel' -- "$cur") && return ;;
     --profile) # of edits; elsewhere it takes no value
         [[ ${words[1]} == edit || ${words[1]} == invert ]] &&
             mapfile -t COMPREPLY < <(compgen -W 'flat sigma' -- "$cur") && return
@@ -33,8 +35,8 @@ _hspace() {
         ;;
     --seed | --steps | --eta | --z-seed | --window | --threads | --max-mem | --timestep | \
         --around | --delta | --batch | --crop | -n | --samples | -k | --components | -s | --shown | --step | \
-        --region | --item | --tol | --max-products | --outside | --lambda | --sets | --calibrate | \
-        --calibrate-n | --most | --random-seed)
+        --region | --item | --swap-h | --points | --tol | --max-products | --outside | --lambda | \
+        --sets | --calibrate | --calibrate-n | --most | --random-seed)
         return
         ;;
     esac
@@ -48,7 +50,7 @@ _hspace() {
     info) options="$common --profile --steps" ;;
     sample) options="$common --profile $sampling $start" ;;
     edit) options="$common $sampling $start --direction --window --replay --profile
-        --same-step" ;;
+        --same-step --item --cumulative --swap-h --interpolate --space --points" ;;
     pca) options="$common --profile $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
     annotate) options="$common --profile $sampling --seed --samples --classifier --preprocess --class-names

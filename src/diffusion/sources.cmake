@@ -3,6 +3,7 @@ set(SOURCES
   denoiser.c
   diffusion/anderson.c
   diffusion/edit_friendly.c
+  diffusion/edit_noise.c
   diffusion/inversion.c
   diffusion/inversion_result.c
   diffusion/inversion_resume.c

@@ -4,7 +4,7 @@ target_link_libraries(test_parse PRIVATE cli_parse)
 
 # The program itself, run as a user runs it.
 foreach(name test_cli test_cli_attribute test_cli_evaluate test_cli_invert test_cli_jacobian
-    test_cli_refuses test_kill)
+    test_cli_mix test_cli_refuses test_kill)
   hs_test(cli/${name})
   target_sources(${name} PRIVATE cli/program.c)
   target_link_libraries(${name} PRIVATE PkgConfig::JANSSON)
