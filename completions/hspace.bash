@@ -52,7 +52,7 @@ _hspace() {
     annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names
         --labels --list" ;;
     attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
-        --top --threshold --balance --given --held-out --curve" ;;
+        --top --threshold --balance --given --space --held-out --curve" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     invert) options="$common $sampling --seed --method --crop --preview --direction --window
         --profile --same-step" ;;

@@ -12,8 +12,6 @@ static const char doc[] =
     "folder stands for the images in it, sorted by name. Each latent is decoded again, and the "
     "PSNR of that round trip printed and stored; below 20 dB it warns.";
 
-#define CLI_LOW_PSNR 20.0 /* dB: below it an edit does not start from this image */
-
 typedef struct cli_invert_options {
     cli_options common;
     hs_invert_options invert;
