@@ -610,6 +610,11 @@ HS_API hs_status hs_jacobian_directions(hs_sampler *sampler, const hs_jacobian_o
                                         const hs_monitor *monitor, hs_directions **out,
                                         hs_product_stats *stats, hs_error *err);
 
+/* What such a run would take: stats->bytes, the rest 0. Makes its plans and lets
+ * them go; no pass is made. Errors as hs_jacobian_directions before it starts. */
+HS_API hs_status hs_jacobian_cost(hs_sampler *sampler, const hs_jacobian_options *options,
+                                  hs_product_stats *stats, hs_error *err);
+
 /* The step of the sampler where direction `index` was found: the one nearest in
  * timestep. HS_ERROR_MISMATCH for directions that were not found at a step. */
 HS_API hs_status hs_directions_found_at(const hs_directions *directions, int index,

@@ -26,7 +26,7 @@ static const hs_case usage[] = {
     {"$H jacobian --mask m.png:300 -o a", 2, "--mask: labels"},
     {"$H jacobian --keep-outside -o a", 2, "nothing is outside"},
     {"$H jacobian --keep-outside=all --region 0,0,1,1 -o a", 2, "neither project nor resefa"},
-    {"$H jacobian --compare -o a", 2, "--compare: needs one"},
+    {"$H jacobian --compare -o a", 2, "--compare: needs --mask"},
     {"$H jacobian --item 2 -o a", 2, "there is no --latent"},
     {"$H jacobian --clip -o a", 2, "no derivative"},
     {"$H jacobian --plot p.txt -o a", 2, "neither a picture"},

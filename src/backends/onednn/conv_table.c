@@ -30,8 +30,8 @@
  *     3->128 @256^2     0.3    0.3      0.3     0.3
  *
  * Transformed weights take 4 times (tile 4) or 1.8 times (tile 2) the memory of
- * plain ones. Where channels are many and pixels few, they would be most of a
- * model's memory for little time: there, at 16^2 and below, the direct
+ * plain ones; hs_od_conv_fresh says where they are not kept. Where channels are many and pixels
+ * few, they would be most of a model's memory for little time: there, at 16^2 and below, the direct
  * convolution is taken, although another is faster (CelebA-HQ-256: 90 MB less
  * for 2% more time). A
  * handful of channels is left to the direct convolution too: the first and the
@@ -71,4 +71,17 @@ int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int
     while (h * w < row->pixels || channels < row->channels || in_c * out_c > row->kernels)
         row++;
     return row->tile;
+}
+
+/*
+ * Transforming a weight takes about as long as 8 tiles take to use it: made in
+ * every pass, the weights of CelebA-HQ-256 cost 1 to 2 % of its time, and half
+ * of that is won back because a few buffers that are used again and again stay
+ * nearer than 350 MB of weights. Small ones are kept, since little is saved.
+ */
+#define HS_OD_FRESH_TILES 64
+#define HS_OD_FRESH_BYTES ((int64_t)2 << 20)
+
+bool hs_od_conv_fresh(int64_t tiles, int64_t bytes) {
+    return tiles >= HS_OD_FRESH_TILES && bytes >= HS_OD_FRESH_BYTES;
 }
