@@ -47,10 +47,10 @@ _hspace() {
         --same-step" ;;
     pca) options="$common $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
-    annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names
+    annotate) options="$common $sampling --seed --samples --classifier --preprocess --class-names --scores
         --labels --list" ;;
     attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
-        --top --threshold --balance --given --held-out --curve" ;;
+        --crop --top --threshold --balance --given --held-out --curve" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     invert) options="$common $sampling --seed --method --crop --preview --resume --direction
         --window --profile --same-step" ;;

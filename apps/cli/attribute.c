@@ -17,7 +17,8 @@ typedef struct cli_attribute_options {
     cli_options common;
     hs_attribute_options wanted;
     const char *index, *source, *images, *labels;
-    bool pairs, given_all;
+    bool pairs, given_all, crops;
+    int crop[4]; /* x, y, w, h */
     int curve[HS_CURVE_MAX];
 } cli_attribute_options;
 
@@ -27,6 +28,7 @@ enum {
     KEY_IMAGES,
     KEY_LABELS,
     KEY_PAIRS,
+    KEY_CROP,
     KEY_ATTRIBUTE,
     KEY_TOP,
     KEY_THRESHOLD,
@@ -44,6 +46,7 @@ static const struct argp_option attribute_options[] = {
     {"labels", KEY_LABELS, "FILE", 0, "Their labels: a CSV, or a list_attr_celeba.txt", 1},
     {"pairs", KEY_PAIRS, NULL, 0,
      "The labels are two columns of files: with the attribute, and without it", 1},
+    {"crop", KEY_CROP, "X,Y,W,H", 0, "The part of each image, in pixels of the upright one", 1},
     {"top", KEY_TOP, "M", 0,
      "The M highest scores against the M lowest; default 100. Of labelled images all are taken, "
      "split at the middle of the scores",
@@ -116,6 +119,10 @@ static error_t cli_attribute_parse(int key, char *arg, struct argp_state *state)
     case KEY_IMAGES: options->images = arg; return 0;
     case KEY_LABELS: options->labels = arg; return 0;
     case KEY_PAIRS: options->pairs = true; return 0;
+    case KEY_CROP:
+        cli_option_crop(arg, options->crop);
+        options->crops = true;
+        return 0;
     case KEY_TOP: wanted->top = cli_option_int("--top", arg, 1, 1000000); return 0;
     case KEY_THRESHOLD: cli_parse_threshold(options, arg); return 0;
     case KEY_BALANCE:
@@ -152,6 +159,8 @@ static void cli_attribute_check(const cli_attribute_options *options) {
         cli_usage_error("attribute: either --index FILE, or --images DIR with --labels FILE");
     if (!options->images != !options->labels)
         cli_usage_error("--images and --labels belong together");
+    if (options->crops && !options->images)
+        cli_usage_error("--crop: goes with --images");
     if (options->pairs && (!options->images || wanted->balance_count || wanted->given_count ||
                            options->given_all || wanted->top || wanted->by_threshold))
         cli_usage_error("--pairs: goes with --images alone; pairs are two sides already");
@@ -293,14 +302,47 @@ static hs_status cli_split_images(cli_attribution *work, hs_error *err) {
             most = fmax(most, value);
         }
     }
-    if (!(least < most))
+    if (least > most)
         return cli_fail(err, HS_ERROR_ARGUMENT,
-                        "attribute '%.60s': all labelled images have the same score: there are no "
-                        "two sides",
-                        wanted->attribute);
+                        "%s: attribute '%.60s': no image that can be used has a score",
+                        work->options->labels, wanted->attribute);
+    if (least == most)
+        return cli_fail(err, HS_ERROR_ARGUMENT,
+                        "%s: attribute '%.60s': all labelled images have the same score, %g: there "
+                        "are no two sides",
+                        work->options->labels, wanted->attribute, least);
     wanted->by_threshold = true;
     wanted->low = least + (most - least) * (0.5 - 1e-9);
     wanted->high = least + (most - least) * (0.5 + 1e-9);
+    return HS_OK;
+}
+
+/* The names that the file has, as one line for a message. */
+static void cli_list_names(const hs_labels_view *view, char out[400]) {
+    size_t used = 0;
+    *out = '\0';
+    for (int i = 0; i < view->attributes && used < 300; i++)
+        used += (size_t)snprintf(out + used, 400 - used, "%s%.60s", i ? ", " : "", view->names[i]);
+}
+
+/* Before any image is read: does the file have the columns that are asked for? */
+static hs_status cli_check_columns(const cli_attribution *work, hs_error *err) {
+    const hs_attribute_options *wanted = &work->options->wanted;
+    int all = 1 + wanted->balance_count + wanted->given_count;
+    for (int i = 0; i < all; i++) {
+        const char *name = !i ? wanted->attribute
+                           : i <= wanted->balance_count
+                               ? wanted->balance[i - 1]
+                               : wanted->given[i - 1 - wanted->balance_count];
+        if (hs_labels_find(work->labels, name) >= 0)
+            continue;
+        hs_labels_view view;
+        char names[400];
+        hs_labels_view_get(work->labels, &view);
+        cli_list_names(&view, names);
+        return cli_fail(err, HS_ERROR_ARGUMENT, "%s: there is no column '%.60s' in it, but %s",
+                        work->options->labels, name, names);
+    }
     return HS_OK;
 }
 
@@ -317,8 +359,12 @@ static hs_status cli_image_labels(cli_session *session, cli_attribution *work, h
     }
     if (status != HS_OK)
         return status;
-    work->images = (cli_labelled_images){.session = session, .folder = options->images};
-    status = cli_check_images(&work->images, work->labels, err);
+    work->images = (cli_labelled_images){.session = session,
+                                         .folder = options->images,
+                                         .crop = options->crops ? options->crop : NULL};
+    status = cli_check_columns(work, err);
+    if (status == HS_OK)
+        status = cli_check_images(&work->images, work->labels, err);
     hs_labels_view view;
     hs_labels_view_get(work->labels, &view);
     work->bad = view.bad;
@@ -365,7 +411,7 @@ static void cli_attribute_text(const cli_attribution *work) {
     for (int i = 0; i < r->curve_count; i++)
         printf("%6d a side: cosine %.4f to the last\n", r->curve[i], r->cosine[i]);
     if (work->bad)
-        printf("%d rows left out\n", work->bad);
+        printf("%d row%s left out\n", work->bad, work->bad == 1 ? "" : "s");
     printf("1 direction from %d samples in %s: %s\n", r->samples, taken,
            work->options->common.output);
 }

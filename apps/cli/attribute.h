@@ -9,6 +9,7 @@
 typedef struct cli_labelled_images {
     cli_session *session;
     const char *folder;
+    const int *crop;          /* x, y, w, h, or NULL */
     const char *const *items; /* [rows] names inside the folder */
 } cli_labelled_images;
 
