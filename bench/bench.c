@@ -122,7 +122,7 @@ static int run_conv(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "peak"))
-        return bench_peak(atoi(argv[2]), 7), 0;
+        return bench_peak(atoi(argv[2]), 7);
     if (argc >= 6 && !strcmp(argv[1], "pass"))
         return run_pass(argc - 2, argv + 2);
     if (argc >= 6 && !strcmp(argv[1], "jacobian"))

@@ -5,7 +5,7 @@
 #include "hspace.h"
 
 /* Multiply-adds from registers, and a triad from memory. */
-void bench_peak(int threads, int repeats);
+int bench_peak(int threads, int repeats);
 
 /* Time `repeats` passes of a batch of n; the input is bench_input's. */
 typedef struct bench_pass_options {

@@ -146,6 +146,7 @@ typedef struct hs_denoiser_options {
     int threads;             /* 0: as many as the process may use */
     hs_h_space h_space;      /* default HS_H_AFTER */
     int64_t max_mem;         /* bytes for weights and activations; 0: no bound */
+    bool profile;            /* keep times by kind of step: hs_denoiser_profile */
 } hs_denoiser_options;
 
 HS_API hs_denoiser_options hs_denoiser_options_default(void);
@@ -180,6 +181,24 @@ typedef struct hs_pass_stats {
     double seconds_per_pass;  /* median over calls, per batch item */
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
+
+/* Where the time of passes and Jacobian products went, by kind of step. */
+typedef struct hs_profile_row {
+    const char *kind; /* "conv2d 3x3, Winograd 4", "group_norm"; static */
+    int64_t runs;     /* how often such a step ran */
+    double seconds;   /* of wall clock, on all threads at once */
+    double flops;     /* two a multiply-add of the op as defined: Winograd's, which does
+                         fewer, may exceed the peak; 0: not counted */
+} hs_profile_row;
+/* The rows so far, in the denoiser and valid as long as it; their number is
+ * returned: 0 unless the denoiser was made with `profile`, and for the reference
+ * back end, which keeps none. */
+HS_API int hs_denoiser_profile(const hs_denoiser *denoiser, const hs_profile_row **rows);
+
+/* Float32 multiply-adds from registers on so many threads (0: all CPUs of the
+ * process), in operations a second, two each: the best of a few tries of 5 ms.
+ * 0: the threads could not be started. */
+HS_API double hs_machine_peak(int threads);
 
 /*
  * Exact products with the Jacobian of one sample (paper IV-B),
@@ -583,6 +602,7 @@ HS_API hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attrib
 
 typedef struct hs_attribute_options {
     const char *attribute; /* a column of the labels */
+    const char *name;      /* of the direction; NULL: the attribute */
     /* The sides: the `top` highest scores against as many lowest (0: 100, or half
      * of the samples where there are fewer), or by_threshold: scores >= high
      * against scores <= low. */
@@ -636,6 +656,20 @@ HS_API hs_status hs_attribute(hs_sampler *sampler, const hs_labels *labels,
                               const hs_attribute_options *options, hs_h_source source, void *ctx,
                               const hs_monitor *monitor, hs_directions **out,
                               hs_attribute_report *report, hs_error *err);
+
+/*
+ * The same for several attributes at once, options [count], from one pass over the
+ * samples of all: a handle with a direction each, in order, named by its attribute.
+ * The held-out samples are the same ones for all (options[0].held_out of them).
+ *   reports  [count], or NULL
+ *   curve    NULL, or the directions of options[0].curve, of one attribute alone,
+ *            named by their numbers of samples a side
+ */
+HS_API hs_status hs_attribute_many(hs_sampler *sampler, const hs_labels *labels,
+                                   const hs_attribute_options *options, int count,
+                                   hs_h_source source, void *ctx, const hs_monitor *monitor,
+                                   hs_directions **out, hs_attribute_report *reports,
+                                   hs_directions **curve, hs_error *err);
 
 /* --------------------------------------------------------------- index -- */
 
@@ -858,6 +892,86 @@ HS_API hs_status hs_classifier_fingerprint(hs_classifier *classifier, char out[3
 HS_API hs_status hs_classifier_scores(hs_classifier *classifier, int n, const int image[3],
                                       const float *images, float *scores, hs_error *err);
 
+/* ------------------------------------------------------------- effects -- */
+
+/* A row of an effect matrix: what an edit does to each attribute. */
+typedef struct hs_effect_row {
+    hs_edit edit;       /* its strength is found where options.calibrate is given */
+    const char *target; /* the attribute that it is meant to change, or NULL */
+    int group; /* 0, 1, ..., never falling: rows summed up together, as before and after */
+} hs_effect_row;
+
+typedef struct hs_effect_options {
+    const hs_effect_row *rows; /* [row_count] */
+    int row_count;
+    const char *const *attributes; /* [attribute_count] the columns; 0: all labels */
+    int attribute_count;
+    int n, sets;         /* sets of n samples: set s has seeds first_seed + s n + 0 ... n-1 */
+    int64_t first_seed;
+    bool random;         /* a last row for each group: random directions of equal norms */
+    int64_t random_seed; /* row r: hs_directions_random_like with random_seed + r */
+    /* Above 0: each row takes the least strength at which the mean effect on its
+     * target, over samples of their own, is at least this. */
+    double calibrate;
+    int calibrate_n;        /* of these samples; default 50 */
+    int64_t calibrate_seed; /* the first one's */
+    double most_strength;   /* where the search ends; default 8 */
+    int64_t max_mem;        /* bytes beyond the denoiser's; 0: no bound */
+    const char *resume;     /* file for resume points, or NULL */
+    double resume_every;    /* seconds between resume points; 0: 10 */
+} hs_effect_options;
+
+/* n 100, sets 10, random rows, first_seed 1000000, calibration after all of those. */
+HS_API hs_effect_options hs_effect_options_default(void);
+
+/* The figures of one group. */
+typedef struct hs_effect_summary {
+    int rows;      /* that have a target: */
+    int strongest; /* of these, on which no other attribute changes as much */
+    double on, on_deviation;   /* mean change of the target's score, over the rows */
+    double off, off_deviation; /* mean absolute change of the other attributes' */
+    double ratio;              /* off / on; NAN unless on > 0 */
+    double random_on, random_off; /* the same of the random directions; NAN without */
+} hs_effect_summary;
+
+typedef struct hs_effects hs_effects;
+
+typedef struct hs_effects_view {
+    int rows; /* group by group, with the random row, if any, last in each */
+    int groups, attributes, n, sets;
+    const char *const *attribute_names; /* [attributes] */
+    const char *const *names;           /* [rows] of the directions; "random directions" */
+    const int *group, *target;          /* [rows]; target: a column, or -1 */
+    const bool *random;                 /* [rows] */
+    const double *strength;             /* [rows]; NAN of random rows */
+    const double *calibrated; /* [rows] effect on the calibration samples; NAN without */
+    /* [rows,attributes] mean over the sets of the mean change over n samples, edited
+     * less unedited, and of its absolute value; deviations: standard, over the sets'
+     * means, NAN for one set. */
+    const double *change, *change_deviation, *absolute, *absolute_deviation;
+    const hs_effect_summary *summaries; /* [groups] */
+} hs_effects_view;
+
+/* Memory and the most passes that hs_effect_measure would take. */
+HS_API hs_status hs_effect_cost(const hs_sampler *sampler, const hs_classifier *classifier,
+                                const hs_effect_options *options, hs_cost *cost, hs_error *err);
+/*
+ * The effect matrix (the protocol of the paper's Table I): every sample is made
+ * unedited and with each row's edit, and `classifier` scores all of them. The random
+ * directions have the norm at every step, strength and window of one row each; the
+ * samples are spread over them, and a group's random row is of those that took one of
+ * the group's (NAN where none did). What is done
+ * is kept in options->resume and gone on from, to the same bits; remove the file
+ * when the result is saved. A row that does not reach options->calibrate is taken at
+ * its best strength, with a notice. HS_ERROR_ARGUMENT names an attribute or target
+ * that the classifier or the columns do not have.
+ */
+HS_API hs_status hs_effect_measure(hs_sampler *sampler, hs_classifier *classifier,
+                                   const hs_effect_options *options, const hs_monitor *monitor,
+                                   hs_effects **out, hs_error *err);
+HS_API void hs_effects_view_get(const hs_effects *effects, hs_effects_view *view);
+HS_API void hs_effects_free(hs_effects *effects);
+
 /* ------------------------------------------------------------- figures -- */
 
 /* 8-bit pixels, interleaved [height, width, bands], owned by the caller. */
@@ -969,6 +1083,11 @@ typedef struct hs_matrix {
     double limit;  /* value of the strongest colour; 0: the largest |value| */
     int decimals;  /* 0: 2 */
     bool absolute; /* colours by |value|, from 0 on */
+    const bool *marks; /* [rows, columns] cells in a frame, or NULL */
+    /* Optional groups of columns, set apart by a gap and named above. */
+    int group_count;                 /* 0: none */
+    const int *group_columns;        /* [group_count], each >= 1, summing to columns */
+    const char *const *group_labels; /* [group_count] */
 } hs_matrix;
 
 HS_API hs_status hs_matrix_save(const hs_matrix *matrix, const char *path, hs_error *err);

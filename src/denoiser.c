@@ -38,6 +38,7 @@ struct hs_denoiser {
     hs_batch_plan plans[HS_PLANS];
     uint64_t clock;
     int too_large; /* smallest batch that max_mem was too small for, 0: none */
+    hs_profile profile;
     int64_t passes, calls;
     float seconds[HS_RING]; /* per batch item, of the latest calls */
 };
@@ -161,7 +162,7 @@ static hs_status hs_batch_plan_buffers(const hs_denoiser *denoiser, hs_batch_pla
     return HS_OK;
 }
 
-static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch_plan *out,
+static hs_status hs_batch_plan_make(hs_denoiser *denoiser, int n, hs_batch_plan *out,
                                     hs_error *err) {
     hs_batch_plan plan = {.n = n};
     const hs_backend *backend = denoiser->backend;
@@ -172,7 +173,8 @@ static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch
     hs_plan_options options = {.threads = denoiser->options.threads,
                                .outputs = outputs,
                                .output_count = 2,
-                               .cache = denoiser->cache};
+                               .cache = denoiser->cache,
+                               .profile = hs_denoiser_profiler(denoiser)};
     status = backend->plan(plan.unet.graph, &options, &plan.exec, err);
     if (status == HS_ERROR_NUMERIC) /* a weight: the back end does not know whose */
         status = hs_fail_prefix(err, status, "%s", denoiser->model->name);
@@ -391,6 +393,15 @@ hs_weight_cache *hs_denoiser_cache(const hs_denoiser *denoiser) {
 void hs_denoiser_drop_plans(hs_denoiser *denoiser) {
     for (int i = 0; i < HS_PLANS; i++)
         hs_batch_plan_free(denoiser->backend, &denoiser->plans[i]);
+}
+
+hs_profile *hs_denoiser_profiler(hs_denoiser *denoiser) {
+    return denoiser->options.profile ? &denoiser->profile : NULL;
+}
+
+int hs_denoiser_profile(const hs_denoiser *denoiser, const hs_profile_row **rows) {
+    *rows = denoiser->profile.rows;
+    return denoiser->profile.count;
 }
 
 static double hs_now(void) {

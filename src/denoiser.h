@@ -26,6 +26,8 @@ void hs_denoiser_to_eps(const hs_denoiser *denoiser, int t, const float *x, cons
 double hs_denoiser_eps_slope(const hs_denoiser *denoiser, int t);
 /* HS_ERROR_ARGUMENT unless t is in [0, N). */
 hs_status hs_denoiser_check_timestep(const hs_denoiser *denoiser, int t, hs_error *err);
+/* What plans are to add their times to, or NULL. */
+hs_profile *hs_denoiser_profiler(hs_denoiser *denoiser);
 /* Count a pass that was made with plans of one's own. */
 void hs_denoiser_count_pass(hs_denoiser *denoiser, double seconds);
 /* Free the plans that are kept, for memory; the converted weights stay. */

@@ -1,8 +1,6 @@
 /* hspace annotate: an index of samples and their scores. */
 #include "cli.h"
 
-#include "hspace_demo.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,49 +18,19 @@ typedef struct cli_annotate_options {
     cli_options common;
     int n;
     int64_t first;
-    const char *classifier, *preprocess, *class_names, *labels;
-    hs_classifier_kind kind;
+    const char *labels;
     bool list;
 } cli_annotate_options;
 
-enum {
-    KEY_FIRST = 0x200,
-    KEY_CLASSIFIER,
-    KEY_PREPROCESS,
-    KEY_CLASS_NAMES,
-    KEY_SCORES,
-    KEY_LABELS,
-    KEY_LIST
-};
-
-/* Of hs_classifier_kind, in its order. */
-static const char *const cli_kinds[] = {"auto",       "softmax", "sigmoid",
-                                        "regression", "pairs",   "pose"};
-#define CLI_KINDS ((int)(sizeof cli_kinds / sizeof *cli_kinds))
+enum { KEY_FIRST = 0x200, KEY_LABELS, KEY_LIST };
 
 static const struct argp_option annotate_options[] = {
     {"samples", 'n', "N", 0, "Samples; default 1000", 1},
     {"seed", KEY_FIRST, "FIRST", 0, "Seeds FIRST to FIRST + N - 1; default 0", 1},
-    {"classifier", KEY_CLASSIFIER, "C", 0,
-     "A transformers folder of ResNetForImageClassification, or a torchvision ResNet's state dict; "
-     "default: the embedded one",
-     2},
-    {"preprocess", KEY_PREPROCESS, "SPEC", 0,
-     "size=S,mean=M,std=D for a classifier whose folder does not say", 2},
-    {"class-names", KEY_CLASS_NAMES, "FILE", 0, "The classifier's labels, one a line", 2},
-    {"scores", KEY_SCORES, "softmax|sigmoid|regression|pairs|pose", 0,
-     "How the classifier's outputs become scores, where its files do not say", 2},
     {"labels", KEY_LABELS, "FILE", 0,
      "Import scores by seed from a CSV (seed or file_seed_N.png, then the attributes)", 3},
     {"list", KEY_LIST, NULL, 0, "Show what the index -o has", 3},
     {0}};
-
-static hs_classifier_kind cli_parse_kind(const char *arg) {
-    for (int i = 1; i < CLI_KINDS; i++)
-        if (!strcmp(arg, cli_kinds[i]))
-            return (hs_classifier_kind)i;
-    cli_usage_error("--scores: '%.60s' is none of softmax, sigmoid, regression, pairs, pose", arg);
-}
 
 static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) {
     cli_annotate_options *options = state->input;
@@ -73,10 +41,6 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
         if (!cli_parse_int(arg, 0, INT64_MAX - CLI_MAX_ANNOTATED, &options->first, why))
             cli_usage_error("--seed: %s", why);
         return 0;
-    case KEY_CLASSIFIER: options->classifier = arg; return 0;
-    case KEY_PREPROCESS: options->preprocess = arg; return 0;
-    case KEY_CLASS_NAMES: options->class_names = arg; return 0;
-    case KEY_SCORES: options->kind = cli_parse_kind(arg); return 0;
     case KEY_LABELS: options->labels = arg; return 0;
     case KEY_LIST: options->list = true; return 0;
     case ARGP_KEY_ARG: /* annotate --list index.sqlite */
@@ -88,8 +52,11 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
     }
 }
 
-static const struct argp_child annotate_children[] = {
-    {&cli_sampling_argp, 0, NULL, 0}, {&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child annotate_children[] = {{&cli_sampling_argp, 0, NULL, 0},
+                                                      {&cli_classifier_argp, 0, NULL, 0},
+                                                      {&cli_common_argp, 0, NULL, 0},
+                                                      {&cli_profile_argp, 0, NULL, 0},
+                                                      {0}};
 static const struct argp annotate_argp = {.options = annotate_options,
                                           .parser = cli_annotate_parse,
                                           .args_doc = "[INDEX]",
@@ -137,32 +104,13 @@ hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err) {
 
 /* Before the index is made, for a classifier that cannot be used is no reason for
  * one. */
-static hs_status cli_open_classifier(cli_session *session, cli_annotation *work, hs_error *err) {
-    const cli_annotate_options *options = work->options;
-    const int *image = session->info.image;
-    hs_classifier_options wanted = hs_classifier_options_default();
-    hs_classifier_info *info = &work->info;
-    wanted.backend = options->common.backend;
-    wanted.threads = options->common.threads;
-    wanted.labels = options->class_names;
-    wanted.preprocess = options->preprocess;
-    wanted.kind = options->kind;
-    hs_status status =
-        options->classifier
-            ? hs_classifier_open(options->classifier, &wanted, &session->monitor, &work->classifier,
-                                 err)
-            : hs_demo_classifier_open(&wanted, &session->monitor, &work->classifier, err);
+static hs_status cli_annotate_classifier(cli_session *session, cli_annotation *work,
+                                         hs_error *err) {
+    hs_status status = cli_open_classifier(session, &work->classifier, err);
     if (status != HS_OK)
         return status;
-    hs_classifier_get_info(work->classifier, info);
+    hs_classifier_get_info(work->classifier, &work->info);
     work->names = hs_classifier_labels(work->classifier, &work->name_count);
-    if (info->channels != image[0])
-        return cli_fail(err, HS_ERROR_MISMATCH,
-                        "%s: a classifier of images with %d channels, those of %s have %d",
-                        info->name, info->channels, session->info.name, image[0]);
-    if (info->height && (info->height != image[1] || info->width != image[2]))
-        cli_message("note: images of %d x %d are resized to %d x %d for %s", image[2], image[1],
-                    info->width, info->height, info->name);
     return HS_OK;
 }
 
@@ -264,7 +212,7 @@ static hs_status cli_annotate_work(cli_session *session, cli_annotation *work, h
     if (status == HS_OK)
         status = options->labels
                      ? hs_labels_load(options->labels, false, &session->monitor, &work->labels, err)
-                     : cli_open_classifier(session, work, err);
+                     : cli_annotate_classifier(session, work, err);
     if (status == HS_OK)
         status = hs_index_open(options->common.output, true, &work->index, err);
     if (status == HS_OK)
@@ -337,7 +285,7 @@ static hs_status cli_annotate_report(cli_session *session, cli_annotation *work,
     }
     if (work->classifier) {
         json_object_set_new(report, "classifier", json_string(work->info.name));
-        json_object_set_new(report, "scores", json_string(cli_kinds[work->info.kind]));
+        json_object_set_new(report, "scores", json_string(cli_score_names[work->info.kind]));
     }
     json_object_set_new(report, "samples", json_integer(samples));
     json_object_set_new(report, "added", json_integer(work->added));
@@ -354,11 +302,8 @@ int cli_annotate(int argc, char **argv) {
     cli_parse_command(&annotate_argp, argc, argv, &options);
     if (!options.common.output)
         cli_usage_error("annotate: -o says where the index is (x.sqlite)");
-    if (options.labels && (options.classifier || options.list))
+    if (options.labels && (options.common.classifier || options.list))
         cli_usage_error("--labels goes with neither --classifier nor --list");
-    if (!options.classifier && (options.class_names || options.preprocess || options.kind))
-        cli_usage_error("--class-names, --preprocess and --scores: say something about a "
-                        "--classifier, and there is none");
     cli_session session;
     cli_session_begin(&session, &options.common);
     cli_annotation work = {.options = &options};

@@ -30,6 +30,7 @@ int cli_edit(int argc, char **argv);
 int cli_annotate(int argc, char **argv);
 int cli_attribute(int argc, char **argv);
 int cli_disentangle(int argc, char **argv);
+int cli_evaluate(int argc, char **argv);
 int cli_pca(int argc, char **argv);
 int cli_invert(int argc, char **argv);
 int cli_jacobian(int argc, char **argv);
@@ -67,6 +68,7 @@ typedef struct cli_options {
     int threads;     /* 0: all */
     int64_t max_mem; /* 0: no bound */
     bool json, quiet;
+    bool profile; /* --profile of commands that do not edit */
     const char *output;
 
     int64_t *seeds; /* NULL: not given */
@@ -84,10 +86,21 @@ typedef struct cli_options {
     int first, last; /* window; last < 0: all steps */
     bool window;     /* --window was given */
     bool sigma_profile, same_step;
+
+    const char *classifier; /* NULL: the embedded one */
+    const char *preprocess, *class_names;
+    hs_classifier_kind scores;
 } cli_options;
 
-/* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
-extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp;
+/* What --scores takes, by hs_classifier_kind. */
+extern const char *const cli_score_names[];
+
+/* Children for a command's argp: model and machine; sampling; --seed and its kin; edits;
+ * --classifier and its kin. */
+extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp,
+    cli_classifier_argp;
+/* --profile, for commands without cli_edit_argp, where the name means another thing. */
+extern const struct argp cli_profile_argp;
 
 /* Parse a command's arguments into `input`, a struct that begins with
  * cli_options. Ends the program on --help, --version and mistakes. */
@@ -97,6 +110,9 @@ error_t cli_default_key(int key, char *arg, struct argp_state *state);
 /* The value of an option or a usage error that names it. */
 int cli_option_int(const char *option, const char *text, int64_t min, int64_t max);
 double cli_option_number(const char *option, const char *text, double min, double max);
+/* "A,B" added to a list of strings [*count]; a usage error for an empty name.
+ * cli_free_strings. */
+void cli_split_names(const char *option, const char *arg, char ***list, int *count);
 void cli_options_free(cli_options *options);
 
 /* ------------------------------------------------------------ progress -- */
@@ -149,6 +165,9 @@ hs_status cli_open_directions(cli_session *session, hs_error *err);
 /* Plan for a batch of up to `items`; the end of load_seconds. */
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err);
 
+/* --classifier, or the embedded one. */
+hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err);
+
 /* annotate.c: the index is of this session's samples; a new one becomes so. */
 hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err);
 
@@ -160,6 +179,9 @@ json_t *cli_report_new(const cli_session *session);
 /* Print it on stdout and drop the reference; a failure shows at the end of the
  * program (cli_guard_streams). */
 void cli_report_print(json_t *report);
+/* What --profile asks for: as an object, and as a table on stderr. */
+json_t *cli_profile_json(const cli_session *session);
+void cli_profile_print(const cli_session *session);
 json_t *cli_json_ints(const int *values, int count);
 json_t *cli_json_int64s(const int64_t *values, int count);
 

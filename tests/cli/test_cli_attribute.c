@@ -84,6 +84,13 @@ static void test_attribute(void **state) {
     assert_int_equal(json_array_size(json_object_get(report, "curve")), 3);
     json_decref(report);
     report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute Smiling "
+                                 "--top 10 --curve 10 -o s1.safetensors --classifier "
+                                 "" HS_JUDGE);
+    const json_t *effect = json_array_get(json_object_get(report, "curve_effects"), 0);
+    assert_true(json_is_real(json_array_get(effect, 0)));
+    assert_true(json_real_value(json_array_get(effect, 1)) > 0);
+    json_decref(report);
+    report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute Smiling "
                                  "--given all -o j.safetensors");
     assert_int_equal(member(report, "samples"), 24);
     json_decref(report);
@@ -91,6 +98,19 @@ static void test_attribute(void **state) {
                       "--balance Smiling -o l.safetensors");
     hs_run_ok(folder, "$H disentangle s.safetensors --from l.safetensors -o c.safetensors");
     hs_run_ok(folder, "$H edit --quiet --steps 3 -d c.safetensors=-1..1:3 -o c.png");
+    report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute "
+                                 "Smiling,Long_Hair --given none --given all -o m.safetensors");
+    assert_int_equal(json_array_size(json_object_get(report, "directions")), 4);
+    const json_t *last = json_array_get(json_object_get(report, "directions"), 3);
+    assert_string_equal(json_string_value(json_object_get(last, "direction")), "Long_Hair@all");
+    assert_int_equal(json_array_size(json_object_get(last, "given")), 17);
+    json_decref(report);
+    refuse(folder, "$H attribute --index i.sqlite --attribute Smiling,Hat --curve 2 -o x", 2,
+           "--curve: goes with one attribute");
+    refuse(folder, "$H attribute --index i.sqlite --attribute Smiling --classifier x -o x", 2,
+           "measures the effect of a --curve");
+    refuse(folder, "$H attribute --index i.sqlite --attribute Smiling --given Smiling -o x", 1,
+           "no attribute beside 'Smiling'");
     refuse(folder, "$H attribute --index i.sqlite --attribute Frown -o x", 1,
            "no attribute 'Frown'");
     refuse(folder, "$H attribute --quiet --index i.sqlite --attribute Smiling --top 13 -o x", 1,

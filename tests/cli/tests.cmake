@@ -3,12 +3,13 @@ hs_test(cli/test_parse)
 target_link_libraries(test_parse PRIVATE cli_parse)
 
 # The program itself, run as a user runs it.
-foreach(name test_cli test_cli_attribute test_cli_invert test_cli_jacobian test_cli_labels
-        test_cli_refuses test_kill)
+foreach(name test_cli test_cli_attribute test_cli_evaluate test_cli_invert test_cli_jacobian
+    test_cli_labels test_cli_refuses test_kill)
   hs_test(cli/${name})
   target_sources(${name} PRIVATE cli/program.c)
   target_link_libraries(${name} PRIVATE PkgConfig::JANSSON)
-  target_compile_definitions(${name} PRIVATE HS_PROGRAM="$<TARGET_FILE:hspace>")
+  target_compile_definitions(${name} PRIVATE HS_PROGRAM="$<TARGET_FILE:hspace>"
+    HS_JUDGE="${CMAKE_SOURCE_DIR}/models/judge/avatars32-judge")
   add_dependencies(${name} hspace)
 endforeach()
 

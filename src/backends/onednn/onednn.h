@@ -1,7 +1,6 @@
 /*
- * The CPU back end. A plan is a list of steps; a pass is one parallel region
- * in which every member of the team walks the list, takes tasks of each step
- * and meets the others at a barrier (base/threads.h).
+ * The CPU back end. A plan is a list of steps, each cut into tasks; a pass is
+ * one walk of a crew of threads over the list (base/team.h).
  *
  *   graph nodes --(plan.c: fuse, order)--> steps --(execute.c)--> results
  *        conv2d.c  group_norm.c  attention.c  linear.c  ... one file an op:
@@ -20,7 +19,7 @@
 
 #include "backends/backend.h"
 #include "backends/kernels/kernels.h"
-#include "base/threads.h"
+#include "base/team.h"
 #include "graph/optable.h"
 #include "graph/plan.h"
 
@@ -31,7 +30,10 @@ typedef void hs_od_run(const hs_exec *exec, const hs_od_step *step, hs_team *tea
 struct hs_od_step {
     hs_od_run *run;
     void (*destroy)(hs_od_step *step); /* oneDNN objects; NULL: nothing to do */
-    hs_value value;                    /* what it computes, for profiles */
+    hs_value value;                    /* what it computes */
+    const char *kind;                  /* for profiles: the op's name, if nothing better */
+    double flops;                      /* of the op as defined, all items; 0: not counted */
+    int profile_row;
 };
 
 /* Where a value lies: item i starts at data(buffer) + offset + i * stride. */
@@ -44,6 +46,7 @@ struct hs_exec {
     const hs_graph *graph;
     const hs_kernels *kernels;
     int threads;
+    hs_crew *crew; /* the cache's, of `threads` */
     hs_od_step **steps;
     int step_count, step_capacity;
     hs_lifetime *buffers;
@@ -63,6 +66,8 @@ struct hs_exec {
     dnnl_engine_t engine;
     dnnl_stream_t *streams; /* [threads] */
     atomic_int failed;      /* a dnnl_status_t, or 0 */
+    hs_profile *profile;    /* NULL: none is kept */
+    int profiled_step;      /* the one that is timed now */
     hs_arena memory;        /* steps */
 };
 
@@ -75,8 +80,8 @@ typedef struct hs_od_planner {
     bool *needed;                   /* [count] some output depends on it */
     bool *is_output;                /* [count] */
     bool *absorbed;                 /* [count] computed by the step of its consumer */
-    bool *virtual_parts;            /* [count] a concatenation or padding that is never made:
-                                       its readers read its inputs */
+    bool *virtual_parts;            /* [count] a concatenation, padding or upsampling that is
+                                       never made: its readers read its inputs */
     int *slice_first, *slice_count; /* [count] only these channels are computed, where
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
@@ -105,6 +110,8 @@ typedef struct hs_od_part {
     hs_value value;
     int first, channels; /* where it lies in the whole */
 } hs_od_part;
+/* Is `value` an upsampling that is not made, but read through? It has one part. */
+bool hs_od_is_read_through(const hs_od_planner *p, hs_value value);
 int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]);
 /* Where `value` lies for a step of n items: a single row serves all of them. */
 hs_od_place hs_od_operand(const hs_od_planner *p, hs_value value, int n);
@@ -157,6 +164,15 @@ void hs_od_fail(const hs_exec *exec, dnnl_status_t status);
 void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
                             float *out);
 
+/* ------------------------------------------------------------- profile -- */
+
+/* Give every step its row; called once, after planning. */
+void hs_od_profile_plan(hs_exec *exec);
+/* The pass begins; `step` has ended on all members. Called by one member, and
+ * only where exec->profile is not NULL. */
+void hs_od_profile_begin(hs_profile *profile);
+void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step);
+
 /* ------------------------------------------------------------- weights -- */
 
 /* Plain float32 copy of a weight, `count` values; owned by the cache. */
@@ -180,6 +196,9 @@ hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
 /* The arena that plans share; grown to at least `bytes`. What it held is lost. */
 hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err);
 float **hs_od_arena(hs_weight_cache *cache);
+/* The threads that plans share, made at the first call. HS_ERROR_ARGUMENT when
+ * another plan asked for another number. */
+hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_error *err);
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache);
 hs_weight_cache *hs_od_weights_new(void);
 void hs_od_weights_free(hs_weight_cache *cache);

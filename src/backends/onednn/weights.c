@@ -42,6 +42,7 @@ struct hs_weight_cache {
     int64_t bytes;
     float *arena; /* of the plans' passes, shared */
     int64_t arena_bytes;
+    hs_crew *crew;   /* of the plans' passes, shared */
     hs_arena memory; /* entries */
 };
 
@@ -60,6 +61,7 @@ void hs_od_weights_free(hs_weight_cache *cache) {
     }
     free(cache->entries);
     hs_pages_free(cache->arena, (size_t)cache->arena_bytes);
+    hs_crew_free(cache->crew);
     hs_arena_free(&cache->memory);
     free(cache);
 }
@@ -78,6 +80,17 @@ hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err)
 
 float **hs_od_arena(hs_weight_cache *cache) {
     return &cache->arena;
+}
+
+hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_error *err) {
+    if (!cache->crew)
+        HS_TRY(hs_crew_new(threads, &cache->crew, err));
+    if (hs_crew_size(cache->crew) != threads)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "plans that share weights run on %d threads, %d were asked for",
+                       hs_crew_size(cache->crew), threads);
+    *out = cache->crew;
+    return HS_OK;
 }
 
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
@@ -279,7 +292,7 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
     return status;
 }
 
-static void hs_od_convert_team(void *ctx, hs_team *team, int rank) {
+static void hs_od_convert_step(void *ctx, int step, hs_team *team, int rank) {
     hs_od_conversion *c = ctx;
     for (int i; (i = hs_team_next(team, c->count)) >= 0;)
         if (hs_od_convert_one(c, rank, c->todo[i], &c->errors[rank]) != HS_OK)
@@ -317,7 +330,7 @@ static hs_status hs_od_convert_all(hs_exec *exec, hs_od_conversion *c, hs_error 
         c->todo[i]->data = (float *)next;
         next += ((size_t)c->todo[i]->floats * 4 + HS_ALIGN - 1) / HS_ALIGN * HS_ALIGN;
     }
-    hs_team_run(exec->threads, hs_od_convert_team, c);
+    hs_crew_run(exec->crew, 1, hs_od_convert_step, c);
     int failed = atomic_load(&c->failed);
     if (failed) {
         if (err)

@@ -1,0 +1,5 @@
+# Tests of this room, by name.
+hs_test(edit/test_effect)
+target_sources(test_effect PRIVATE directions/pca_run_support.c diffusion/golden.c
+  diffusion/tiny_model.c)
+target_include_directories(test_effect PRIVATE diffusion)
