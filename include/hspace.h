@@ -329,6 +329,8 @@ typedef enum hs_invert_method {
 typedef struct hs_invert_options {
     hs_invert_method method;
     int64_t seed;        /* edit-friendly: image j draws from PyTorch's seed + j */
+    bool unchecked;      /* no round trip, half of the work: psnr is NAN, no
+                            reconstruction, no psnr in the metadata */
     const char *resume;  /* file for resume points, or NULL */
     double resume_every; /* seconds between resume points; 0: 60 */
 } hs_invert_options;
