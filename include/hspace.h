@@ -146,6 +146,7 @@ typedef struct hs_denoiser_options {
     int threads;             /* 0: as many as the process may use */
     hs_h_space h_space;      /* default HS_H_AFTER */
     int64_t max_mem;         /* bytes for weights and activations; 0: no bound */
+    bool profile;            /* keep times by kind of step: hs_denoiser_profile */
 } hs_denoiser_options;
 
 HS_API hs_denoiser_options hs_denoiser_options_default(void);
@@ -180,6 +181,24 @@ typedef struct hs_pass_stats {
     double seconds_per_pass;  /* median over calls, per batch item */
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
+
+/* Where the time of passes and Jacobian products went, by kind of step. */
+typedef struct hs_profile_row {
+    const char *kind; /* "conv2d 3x3, Winograd 4", "group_norm"; static */
+    int64_t runs;     /* how often such a step ran */
+    double seconds;   /* of wall clock, on all threads at once */
+    double flops;     /* two a multiply-add of the op as defined: Winograd's, which does
+                         fewer, may exceed the peak; 0: not counted */
+} hs_profile_row;
+/* The rows so far, in the denoiser and valid as long as it; their number is
+ * returned: 0 unless the denoiser was made with `profile`, and for the reference
+ * back end, which keeps none. */
+HS_API int hs_denoiser_profile(const hs_denoiser *denoiser, const hs_profile_row **rows);
+
+/* Float32 multiply-adds from registers on so many threads (0: all CPUs of the
+ * process), in operations a second, two each: the best of a few tries of 5 ms.
+ * 0: the threads could not be started. */
+HS_API double hs_machine_peak(int threads);
 
 /*
  * Exact products with the Jacobian of one sample (paper IV-B),
@@ -230,7 +249,9 @@ HS_API int hs_sampler_steps(const hs_sampler *sampler);
 HS_API const int *hs_sampler_timesteps(const hs_sampler *sampler);  /* [T] */
 HS_API const double *hs_sampler_eta(const hs_sampler *sampler);     /* [T] */
 
-/* One edit: strength units of direction `index`, in steps first..last. */
+/* One edit: strength units of direction `index`, in steps first..last. A direction of
+ * noise moves x_T, where the window and the profile have step 0, and z of the steps
+ * whose eta is above 0. */
 typedef struct hs_edit {
     const hs_directions *directions;
     int index;
@@ -279,11 +300,21 @@ HS_API void hs_latents_free(hs_latents *latents);
 /* Item i alone, with its x_T, z and metadata. */
 HS_API hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out,
                                  hs_error *err);
+/* The same of several, in this order: items [count]. */
+HS_API hs_status hs_latents_pick(const hs_latents *latents, int count, const int *items,
+                                 hs_latents **out, hs_error *err);
 HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, hs_error *err);
 /* x_T and z that `seeds` [n] give under this sampler: the view of the result
  * has x_T, timesteps and, where any eta > 0, z. */
 HS_API hs_status hs_latents_from_seeds(const hs_sampler *sampler, int n, const int64_t *seeds,
                                        hs_latents **out, hs_error *err);
+
+/* x_T and z of n images as hs_sample would start them: those of `seeds` or `latents`
+ * (items cycled), moved by the edits that are of noise. No U-Net pass. */
+HS_API hs_status hs_latents_edited(hs_sampler *sampler, int n, const int64_t *seeds,
+                                   const hs_latents *latents, const hs_edit *edits, int edit_count,
+                                   const double *per_item, const hs_monitor *monitor,
+                                   hs_latents **out, hs_error *err);
 
 /* How a real image is turned into latents. The three edit-friendly kinds
  * (Huberman-Spiegelglas et al., 2024) differ in how they draw the noisy images
@@ -297,10 +328,12 @@ typedef enum hs_invert_method {
 
 typedef struct hs_invert_options {
     hs_invert_method method;
-    int64_t seed; /* edit-friendly: image j draws from PyTorch's seed + j */
+    int64_t seed;        /* edit-friendly: image j draws from PyTorch's seed + j */
+    const char *resume;  /* file for resume points, or NULL */
+    double resume_every; /* seconds between resume points; 0: 60 */
 } hs_invert_options;
 
-/* DDIM, seed 0. */
+/* DDIM, seed 0, no resume points. */
 HS_API hs_invert_options hs_invert_options_default(void);
 
 /*
@@ -329,10 +362,59 @@ HS_API hs_invert_options hs_invert_options_default(void);
  * Works in batches of hs_denoiser_batch; an image's latents do not depend on
  * its neighbours but for its seed. A sampler that clips is refused: clipping
  * cannot be inverted. HS_ERROR_NUMERIC for NaN or infinity anywhere.
+ *
+ * Batches that are done are kept in options->resume now and then, and when the
+ * run is cancelled or fails; the next run with the same options and images goes
+ * on from there, to the same bits. Remove the file when the result is saved.
  */
 HS_API hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n,
                            const float *x_0, const hs_monitor *monitor, hs_latents **out,
                            double *psnr, float *reconstruction, hs_error *err);
+
+/* ------------------------------------------------------------- mixing -- */
+
+/* What an image is made from, and so what can be moved or mixed. */
+typedef enum hs_space {
+    HS_SPACE_H,     /* h of every step */
+    HS_SPACE_NOISE, /* x_T, and z where eta > 0 */
+    HS_SPACE_PIXEL  /* the finished images */
+} hs_space;
+
+/* From a (w = 0) to b (w = 1); both ends are exact copies. */
+typedef enum hs_blend {
+    HS_BLEND_LERP,  /* (1 - w) a + w b */
+    HS_BLEND_SLERP, /* (sin((1 - w) p) a + sin(w p) b) / sin p, p the angle between
+                       them; lerp where they are parallel or one is 0 */
+    HS_BLEND_SQRT   /* sqrt(1 - w) a + sqrt(w) b: independent Gaussians keep their variance */
+} hs_blend;
+
+typedef struct hs_mix {
+    int base;      /* HS_SPACE_H: the sample whose x_T and z are kept */
+    int from, to;  /* samples: 0 ... count - 1 */
+    double weight; /* w, 0 to 1 */
+} hs_mix;
+
+/*
+ * Make n images, each mixed from two of `count` samples given by `seeds` [count]
+ * or `latents` (its items, count being its n), exactly one of which is non-NULL.
+ *
+ *  - HS_SPACE_H (paper, Fig. 2a): from x_T and z of sample `base`, with h replaced
+ *    at every step by the blend of the h that `from` and `to` have at that step
+ *    of their own, unedited way. weight 1 is a swap: base with h of `to`.
+ *  - HS_SPACE_NOISE: x_T, and z of every step, are blends, each as one vector.
+ *  - HS_SPACE_PIXEL: the images x_0 are.
+ *
+ *   x_0   [n,C,H,W]
+ *   used  NULL, or gets x_T, z, h (that was used) and timesteps of the n images;
+ *         not with HS_SPACE_PIXEL. It takes n T (c h w + C H W) floats.
+ * All go through the steps together, so without `used` nothing is kept of a step
+ * but h and z of the samples. A mix whose h is its base's own is that sample,
+ * bit for bit. On failure x_0 is untouched.
+ */
+HS_API hs_status hs_mix_samples(hs_sampler *sampler, int count, const int64_t *seeds,
+                                const hs_latents *latents, hs_space space, hs_blend blend, int n,
+                                const hs_mix *mixes, const hs_monitor *monitor, float *x_0,
+                                hs_latents **used, hs_error *err);
 
 /* ---------------------------------------------------------- directions -- */
 
@@ -362,6 +444,11 @@ typedef struct hs_directions_view {
     int image[3];           /* C, H, W of u; zeros without it */
     const float *u;         /* [K,C,H,W] unit left singular vectors, or NULL */
     const float *residual;  /* [K] of Jacobian directions, or NULL */
+    /* HS_SPACE_NOISE: directions of x_T and z. These two stand in place of delta_h,
+     * which is NULL, as are sigma, mean and u; h_shape is zeros. */
+    hs_space space;
+    const float *delta_x_T; /* [K,C,H,W] in units */
+    const float *delta_z;   /* [K,T,C,H,W], or NULL: x_T alone is moved */
 } hs_directions_view;
 HS_API void hs_directions_view_get(const hs_directions *directions, hs_directions_view *view);
 
@@ -369,11 +456,12 @@ HS_API void hs_directions_view_get(const hs_directions *directions, hs_direction
  * Check that `directions` belongs to the sampler's model and h-space and bring
  * it to the sampler's step grid (nearest timestep; of two equally near the
  * noisier), with a notice when that changed anything. HS_ERROR_MISMATCH says
- * why a file is refused.
+ * why a file is refused. Of directions of noise, z is brought to the step grid.
  */
 HS_API hs_status hs_directions_fit(const hs_directions *directions, const hs_sampler *sampler,
                                    const hs_monitor *monitor, hs_directions **out, hs_error *err);
-/* K random directions with, at each step, the norms of the first K of `like`. */
+/* K random directions with, at each step, the norms of the first K of `like`, which
+ * may be of noise. */
 HS_API hs_status hs_directions_random_like(const hs_directions *like, int64_t seed,
                                            hs_directions **out, hs_error *err);
 
@@ -432,6 +520,10 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
  * PCA of h-space (paper IV-A). The result's `sigma` is s / sqrt(n-1), its unit
  * one standard deviation, `mean` the mean h of each step; metadata has the
  * explained variance ratios.
+ *
+ * The way so far is kept in options->resume now and then, and when the run is
+ * cancelled; the next run with the same options goes on from there, to the same
+ * bits. Remove the file when the result is saved.
  */
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);

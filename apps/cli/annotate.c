@@ -55,6 +55,7 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
 static const struct argp_child annotate_children[] = {{&cli_sampling_argp, 0, NULL, 0},
                                                       {&cli_classifier_argp, 0, NULL, 0},
                                                       {&cli_common_argp, 0, NULL, 0},
+                                                      {&cli_profile_argp, 0, NULL, 0},
                                                       {0}};
 static const struct argp annotate_argp = {.options = annotate_options,
                                           .parser = cli_annotate_parse,

@@ -68,11 +68,14 @@ typedef struct cli_options {
     int threads;     /* 0: all */
     int64_t max_mem; /* 0: no bound */
     bool json, quiet;
+    bool profile; /* --profile of commands that do not edit */
     const char *output;
 
     int64_t *seeds; /* NULL: not given */
     int seed_count;
     const char *latent;
+    int64_t *items; /* of the latent file, in edit; NULL: all */
+    int item_count;
     int steps; /* 0: not given */
     double *eta;
     int eta_count; /* 0: not given */
@@ -85,6 +88,8 @@ typedef struct cli_options {
     int first, last; /* window; last < 0: all steps */
     bool window;     /* --window was given */
     bool sigma_profile, same_step;
+    bool space_wanted; /* directions must be of `space` */
+    hs_space space;
 
     const char *classifier; /* NULL: the embedded one */
     const char *preprocess, *class_names;
@@ -94,6 +99,8 @@ typedef struct cli_options {
  * --classifier and its kin. */
 extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp,
     cli_classifier_argp;
+/* --profile, for commands without cli_edit_argp, where the name means another thing. */
+extern const struct argp cli_profile_argp;
 
 /* Parse a command's arguments into `input`, a struct that begins with
  * cli_options. Ends the program on --help, --version and mistakes. */
@@ -153,6 +160,8 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err);
 /* These and the sampler, --latent included; default_eta where --eta is not
  * given. Plans for `items` images, so that the first step is ready. */
 hs_status cli_open_sampler(cli_session *session, double default_eta, int items, hs_error *err);
+/* Of --latent keep options->items alone, where they are given. */
+hs_status cli_pick_items(cli_session *session, hs_error *err);
 /* -d: loaded, fitted to the sampler, ready as session->edits. */
 hs_status cli_open_directions(cli_session *session, hs_error *err);
 /* Plan for a batch of up to `items`; the end of load_seconds. */
@@ -172,6 +181,9 @@ json_t *cli_report_new(const cli_session *session);
 /* Print it on stdout and drop the reference; a failure shows at the end of the
  * program (cli_guard_streams). */
 void cli_report_print(json_t *report);
+/* What --profile asks for: as an object, and as a table on stderr. */
+json_t *cli_profile_json(const cli_session *session);
+void cli_profile_print(const cli_session *session);
 json_t *cli_json_ints(const int *values, int count);
 json_t *cli_json_int64s(const int64_t *values, int count);
 
@@ -249,6 +261,8 @@ typedef struct cli_run {
     float *h; /* out: [rows*columns,T,c,h,w], with keep_h */
 } cli_run;
 hs_status cli_run_sample(cli_session *session, cli_run *run, hs_error *err);
+/* Metadata of a latent file that the session knows: eta, h_space, model. */
+json_t *cli_tensors_facts(const cli_session *session);
 /* The latent file of --tensors: item r * columns + s. */
 hs_status cli_run_save_tensors(cli_session *session, const cli_run *run, const char *path,
                                hs_error *err);

@@ -319,6 +319,7 @@ void cli_parse_command(const struct argp *argp, int argc, char **argv, void *inp
 
 void cli_options_free(cli_options *options) {
     free(options->seeds);
+    free(options->items);
     free(options->eta);
     for (int i = 0; i < options->direction_count; i++)
         cli_direction_spec_free(&options->directions[i]);

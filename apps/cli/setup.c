@@ -14,6 +14,8 @@ void cli_session_begin(cli_session *session, const cli_options *options) {
 
 void cli_session_end(cli_session *session) {
     cli_progress_end(&session->progress);
+    if (session->options->profile && !session->options->json && session->denoiser)
+        cli_profile_print(session);
     for (int i = 0; session->fitted && i < session->options->direction_count; i++)
         hs_directions_free(session->fitted[i]);
     free(session->fitted);
@@ -38,6 +40,7 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     wanted.threads = options->threads;
     wanted.h_space = options->h_space;
     wanted.max_mem = options->max_mem;
+    wanted.profile = options->profile;
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 
@@ -136,6 +139,27 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
     return cli_make_ready(session, items, err);
 }
 
+hs_status cli_pick_items(cli_session *session, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_latents *picked = NULL;
+    if (!session->latents || !options->items)
+        return HS_OK;
+    int *items = calloc((size_t)options->item_count, sizeof *items);
+    if (!items)
+        return cli_fail_memory(err);
+    for (int i = 0; i < options->item_count; i++)
+        items[i] = (int)options->items[i];
+    hs_status status = hs_latents_pick(session->latents, options->item_count, items, &picked, err);
+    free(items);
+    if (status != HS_OK) {
+        hs_error inner = *err;
+        return cli_fail(err, status, "%.200s: %.700s", options->latent, inner.message);
+    }
+    hs_latents_free(session->latents);
+    session->latents = picked;
+    return HS_OK;
+}
+
 /* --profile sigma and --same-step, for edit i. */
 static hs_status cli_shape_edit(cli_session *session, int i, hs_error *err) {
     const cli_options *options = session->options;
@@ -179,6 +203,12 @@ static hs_status cli_open_direction(cli_session *session, int i, hs_error *err) 
                  hs_directions_name(loaded, 0), count);
         session->monitor.notice(session->monitor.ctx, text);
     }
+    hs_directions_view view;
+    hs_directions_view_get(loaded, &view);
+    bool noise = view.space == HS_SPACE_NOISE;
+    if (status == HS_OK && options->space_wanted && noise != (options->space == HS_SPACE_NOISE))
+        status = cli_fail(err, HS_ERROR_MISMATCH, "%s: its directions are of %s, and --space is %s",
+                          spec->file, noise ? "noise" : "h", noise ? "h" : "noise");
     if (status == HS_OK)
         status = hs_directions_fit(loaded, session->sampler, &session->monitor, &session->fitted[i],
                                    err);

@@ -73,40 +73,6 @@ static void test_annotate(void **state) {
     refuse(folder, "$H annotate -n 5", 2, "-o says where");
 }
 
-/* Killed at several points: the index opens, and the next run completes it, with
- * the scores of a run that was never stopped. */
-static void test_killed(void **state) {
-    const char *folder = *state;
-    for (int i = 0; i < 4; i++) {
-        char command[400];
-        snprintf(command, sizeof command,
-                 "sh -c '\"$1\" annotate --quiet --steps 3 -n 24 --max-mem 60M -o k%d.sqlite "
-                 ">killed.log 2>&1 & p=$!; sleep 0.%d; kill -9 $p; wait $p; true' sh $H",
-                 i, 1 + 2 * i);
-        hs_run run = hs_run_shell(folder, command);
-        hs_run_free(&run);
-        snprintf(command, sizeof command, "$H annotate --quiet --steps 3 -n 24 -o k%d.sqlite", i);
-        hs_run_ok(folder, command);
-        snprintf(command, sizeof command, "$H annotate --list --json k%d.sqlite", i);
-        json_t *whole = run_list(folder, "$H annotate --list --json i.sqlite");
-        json_t *again = run_list(folder, command);
-        assert_int_equal(member(again, "samples"), 24);
-        assert_true(
-            json_equal(json_object_get(whole, "attributes"), json_object_get(again, "attributes")));
-        json_decref(again);
-        json_decref(whole);
-    }
-}
-
-static void test_together(void **state) {
-    const char *folder = *state;
-    hs_run_ok(folder, "sh -c '\"$1\" annotate --quiet --steps 3 -n 24 -o t.sqlite >a 2>b & "
-                      "\"$1\" annotate --quiet --steps 3 -n 24 -o t.sqlite >c 2>d; wait' sh $H");
-    json_t *report = run_list(folder, "$H annotate --list --json t.sqlite");
-    assert_int_equal(member(report, "samples"), 24);
-    json_decref(report);
-}
-
 static void test_attribute(void **state) {
     const char *folder = *state;
     json_t *report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute "
@@ -212,9 +178,10 @@ static void test_images(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_annotate), cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_together), cmocka_unit_test(test_attribute),
-        cmocka_unit_test(test_labels),   cmocka_unit_test(test_images),
+        cmocka_unit_test(test_annotate),
+        cmocka_unit_test(test_attribute),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_images),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -71,6 +71,7 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int t
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
     hs_winograd_spec spec = {.h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
     spec.out_c = (int)s->out_c;
+    spec.upsample = s->upsample;
     spec.part_count = count;
     for (int i = 0; i < count; i++)
         spec.part_c[i] = parts[i].channels;
@@ -121,10 +122,14 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
         hs_od_fill_winograd(p, s, &plan, parts, load);
         HS_TRY(hs_od_new_buffer(p, load->n * plan.v_floats, &v));
         load->v = v;
+        step->kind = tile == 4 ? "conv2d 3x3, Winograd 4, input" : "conv2d 3x3, Winograd 2, input";
+        step->flops = 0; /* all in the next step */
     }
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_winograd), hs_od_run_winograd, s->value, &step));
     hs_od_winograd *w = (hs_od_winograd *)step;
     hs_od_fill_winograd(p, s, &plan, parts, w);
+    step->kind = tile == 4 ? "conv2d 3x3, Winograd 4" : "conv2d 3x3, Winograd 2";
+    step->flops = 18.0 * w->n * (double)(s->out_c * s->out_h * s->out_w * plan.in_c);
     HS_TRY(hs_od_want_winograd_weights(p, s, parts, w));
     w->v = v;
     if (v >= 0)
