@@ -56,7 +56,7 @@ _hspace() {
     annotate) options="$common --profile $sampling --seed --samples --classifier --preprocess --class-names
         --labels --list" ;;
     attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
-        --top --threshold --balance --given --held-out --curve --classifier --preprocess
+        --top --threshold --balance --given --space --held-out --curve --classifier --preprocess
         --class-names" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     evaluate) options="$common $sampling --samples --sets --seed --attributes --targets --direction

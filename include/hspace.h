@@ -664,6 +664,7 @@ HS_API hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attrib
 typedef struct hs_attribute_options {
     const char *attribute; /* a column of the labels */
     const char *name;      /* of the direction; NULL: the attribute */
+    hs_space space;        /* HS_SPACE_H, or HS_SPACE_NOISE: of x_T, and z where eta > 0 */
     /* The sides: the `top` highest scores against as many lowest (0: 100, or half
      * of the samples where there are fewer), or by_threshold: scores >= high
      * against scores <= low. */
@@ -700,13 +701,14 @@ typedef struct hs_attribute_report {
     double cosine[HS_CURVE_MAX]; /* with the last one's direction */
 } hs_attribute_report;
 
-/* h [count,T,c,h,w] of these rows of the labels, for hs_attribute. */
+/* h [count,T,c,h,w] of these rows of the labels, for hs_attribute; in
+ * HS_SPACE_NOISE x_T of each and, where any eta > 0, its z of all steps after it. */
 typedef hs_status (*hs_h_source)(void *ctx, int count, const int *rows, const hs_monitor *monitor,
                                  float *h, hs_error *err);
 
 /*
  * The direction of an attribute (paper, section V, eq. 11). h is made again
- * from the labels' seeds (source NULL), or asked from `source`, in batches of
+ * from the labels' seeds (source NULL; noise takes no U-Net pass), or asked from `source`, in batches of
  * hs_denoiser_batch; only sums are kept, in double. One unit is one full mean
  * difference; of joint regression, the partial effect times the difference of
  * the sides' mean scores. The AUC is that of the direction without the held-out

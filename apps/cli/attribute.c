@@ -25,7 +25,8 @@ enum {
     KEY_BALANCE,
     KEY_GIVEN,
     KEY_CURVE,
-    KEY_HELD_OUT
+    KEY_HELD_OUT,
+    KEY_SPACE
 };
 
 static const struct argp_option attribute_options[] = {
@@ -49,6 +50,8 @@ static const struct argp_option attribute_options[] = {
      "Joint regression on these attributes too; may be repeated: a direction for each, none being "
      "the plain mean difference",
      2},
+    {"space", KEY_SPACE, "h|noise", 0,
+     "What the direction is of: h (default), or x_T and, where eta is above 0, z", 2},
     {"held-out", KEY_HELD_OUT, "SHARE", 0,
      "Share of the samples that the direction is tested on; default 0.2", 3},
     {"curve", KEY_CURVE, "LIST", 0,
@@ -110,6 +113,11 @@ static error_t cli_attribute_parse(int key, char *arg, struct argp_state *state)
         options->given[options->given_count++] = arg;
         return 0;
     case KEY_CURVE: cli_parse_curve(options, arg); return 0;
+    case KEY_SPACE:
+        if (strcmp(arg, "h") != 0 && strcmp(arg, "noise") != 0)
+            cli_usage_error("--space: '%.60s' is neither h nor noise", arg);
+        wanted->space = *arg == 'h' ? HS_SPACE_H : HS_SPACE_NOISE;
+        return 0;
     case KEY_HELD_OUT: wanted->held_out = cli_option_number("--held-out", arg, 0, 0.5); return 0;
     default: return cli_default_key(key, arg, state);
     }
@@ -217,7 +225,9 @@ static hs_status cli_image_labels(cli_session *session, cli_attribution *work, h
     }
     if (status != HS_OK)
         return status;
-    work->images = (cli_labelled_images){.session = session, .folder = options->images};
+    work->images = (cli_labelled_images){.session = session,
+                                         .folder = options->images,
+                                         .noise = options->wanted.space == HS_SPACE_NOISE};
     status = cli_check_images(&work->images, work->labels, err);
     hs_labels_view view;
     hs_labels_view_get(work->labels, &view);
@@ -333,6 +343,8 @@ static void cli_attribute_json(const cli_session *session, const cli_attribution
     json_object_set_new(report, "steps", json_integer(hs_sampler_steps(session->sampler)));
     json_object_set_new(report, "left_out", json_integer(work->bad));
     json_object_set_new(report, "unit", json_string("mean difference"));
+    json_object_set_new(report, "space",
+                        json_string(work->options->wanted.space == HS_SPACE_NOISE ? "noise" : "h"));
     json_object_set_new(report, "output", json_string(work->options->common.output));
     cli_report_print(report);
 }

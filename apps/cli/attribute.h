@@ -11,6 +11,7 @@ typedef struct cli_labelled_images {
     cli_session *session;
     const char *folder;
     const char *const *items; /* [rows] names inside the folder */
+    bool noise;               /* x_T is wanted, not h */
 } cli_labelled_images;
 
 #define CLI_MAX_GIVEN 16

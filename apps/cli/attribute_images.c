@@ -89,7 +89,10 @@ hs_status cli_source_images(void *ctx, int count, const int *rows, const hs_moni
         hs_latents_view view;
         hs_latents_view_get(latents, &view);
         size_t length = (size_t)view.T * cli_float_count(1, view.h_shape, 3);
-        memcpy(h, view.h, (size_t)count * length * sizeof *h);
+        if (images->noise) /* DDIM: x_T, and no z */
+            memcpy(h, view.x_T, (size_t)count * size * sizeof *h);
+        else
+            memcpy(h, view.h, (size_t)count * length * sizeof *h);
     }
     hs_latents_free(latents);
     free(x);

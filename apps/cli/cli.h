@@ -160,7 +160,9 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err);
 /* These and the sampler, --latent included; default_eta where --eta is not
  * given. Plans for `items` images, so that the first step is ready. */
 hs_status cli_open_sampler(cli_session *session, double default_eta, int items, hs_error *err);
-/* Of --latent keep options->items alone, where they are given. */
+#define CLI_LOW_PSNR 20.0 /* dB: below it an edit does not start from this image */
+/* Before an edit: of --latent keep options->items alone, where they are given, and
+ * warn of images whose inversion did not give them back. */
 hs_status cli_pick_items(cli_session *session, hs_error *err);
 /* -d: loaded, fitted to the sampler, ready as session->edits. */
 hs_status cli_open_directions(cli_session *session, hs_error *err);

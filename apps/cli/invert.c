@@ -14,8 +14,6 @@ static const char doc[] =
     "PSNR of that round trip printed and stored; below 20 dB it warns. A run that was stopped goes "
     "on when the same command is given again.";
 
-#define CLI_LOW_PSNR 20.0 /* dB: below it an edit does not start from this image */
-
 typedef struct cli_invert_options {
     cli_options common;
     hs_invert_options invert;

@@ -139,11 +139,47 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
     return cli_make_ready(session, items, err);
 }
 
+/* The list that one metadata value holds, or NULL; json_decref() it. */
+static json_t *cli_metadata_list(const json_t *metadata, const char *key) {
+    const char *text = json_string_value(json_object_get(metadata, key));
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+/* Images that were inverted badly: an edit starts from something else. */
+static void cli_warn_inversion(const cli_session *session) {
+    hs_latents_view view;
+    hs_latents_view_get(session->latents, &view);
+    json_t *metadata = view.metadata ? json_loads(view.metadata, 0, NULL) : NULL;
+    json_t *psnr = cli_metadata_list(metadata, "psnr");
+    json_t *names = cli_metadata_list(metadata, "images");
+    const int64_t *items = session->options->items;
+    int shown = 0;
+    for (size_t i = 0; i < json_array_size(psnr); i++) {
+        double db = json_number_value(json_array_get(psnr, i));
+        const char *name = json_string_value(json_array_get(names, i));
+        if (db >= CLI_LOW_PSNR || shown++ >= 5)
+            continue;
+        cli_message("warning: %s: latent %lld (%.200s) was inverted to %.1f dB only, below %g: the "
+                    "edit does not start from this image",
+                    session->options->latent, items ? (long long)items[i] : (long long)i,
+                    name ? name : "unnamed", db, CLI_LOW_PSNR);
+    }
+    if (shown > 5)
+        cli_message("warning: %s: so were %d more", session->options->latent, shown - 5);
+    json_decref(names);
+    json_decref(psnr);
+    json_decref(metadata);
+}
+
 hs_status cli_pick_items(cli_session *session, hs_error *err) {
     const cli_options *options = session->options;
     hs_latents *picked = NULL;
-    if (!session->latents || !options->items)
+    if (!session->latents)
         return HS_OK;
+    if (!options->items) {
+        cli_warn_inversion(session);
+        return HS_OK;
+    }
     int *items = calloc((size_t)options->item_count, sizeof *items);
     if (!items)
         return cli_fail_memory(err);
@@ -157,6 +193,7 @@ hs_status cli_pick_items(cli_session *session, hs_error *err) {
     }
     hs_latents_free(session->latents);
     session->latents = picked;
+    cli_warn_inversion(session);
     return HS_OK;
 }
 

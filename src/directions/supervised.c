@@ -195,6 +195,26 @@ cleanup:
     return status;
 }
 
+/* x_T and z of rows that name seeds. */
+static hs_status hs_source_noise(void *ctx, int count, const int *rows, const hs_monitor *monitor,
+                                 float *noise, hs_error *err) {
+    const hs_attribute_run *run = ctx;
+    size_t image = hs_denoiser_image_size(run->sampler->denoiser);
+    HS_TRY(hs_progress(monitor, "samples", 0, 1, err));
+    for (int i = 0; i < count; i++) {
+        hs_latents *latents = NULL;
+        hs_latents_view view;
+        float *own = noise + (size_t)i * run->length;
+        HS_TRY(hs_latents_from_seeds(run->sampler, 1, &run->labels.seeds[rows[i]], &latents, err));
+        hs_latents_view_get(latents, &view);
+        memcpy(own, view.x_T, image * sizeof *own);
+        if (view.z)
+            memcpy(own + image, view.z, (size_t)view.T * image * sizeof *own);
+        hs_latents_free(latents);
+    }
+    return HS_OK;
+}
+
 static void hs_add_row(const hs_attribute_run *run, const hs_attribute_part *part, int row,
                        const float *h) {
     for (int s = 0; s < part->sums; s++) {
@@ -246,6 +266,9 @@ cleanup:
 
 static hs_status hs_attribute_check(const hs_attribute_run *run, const hs_attribute_options *o,
                                     hs_error *err) {
+    if (o->space != run->space || o->space == HS_SPACE_PIXEL)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "directions are of h or of noise, and all of one call of the same");
     if (!o->attribute)
         return hs_fail(err, HS_ERROR_ARGUMENT, "no attribute is named");
     if (o->top < 0 || !(o->held_out >= 0 && o->held_out <= 0.5))
@@ -290,7 +313,13 @@ static hs_status hs_attribute_begin(hs_attribute_run *run, const hs_attribute_op
         if (run->labels.seeds[i] < 0)
             return hs_fail(err, HS_ERROR_ARGUMENT, "\"%.100s\" names no seed to make h from",
                            run->labels.items[i]);
-    run->length = (size_t)run->sampler->T * hs_denoiser_h_size(run->sampler->denoiser);
+    run->space = options[0].space;
+    run->length = hs_denoiser_h_size(run->sampler->denoiser) * (size_t)run->sampler->T;
+    if (run->space == HS_SPACE_NOISE)
+        run->length = hs_denoiser_image_size(run->sampler->denoiser) *
+                      (run->sampler->any_eta ? (size_t)run->sampler->T + 1 : 1);
+    if (run->own_source && run->space == HS_SPACE_NOISE)
+        run->source = hs_source_noise;
     run->parts = hs_calloc((size_t)run->count, sizeof *run->parts);
     run->rows = hs_calloc(rows, sizeof *run->rows);
     run->held = hs_calloc(rows, sizeof *run->held);

@@ -39,7 +39,8 @@ typedef struct hs_attribute_run {
     int row_count;
     int held_from; /* rows from here on are held out */
     bool *held;    /* [labels.rows] */
-    size_t length; /* T*c*h*w */
+    hs_space space; /* of all parts */
+    size_t length;  /* T*c*h*w; noise: C*H*W, and T*C*H*W more where any eta > 0 */
 } hs_attribute_run;
 
 static inline double *hs_part_sum(const hs_attribute_run *run, const hs_attribute_part *part,

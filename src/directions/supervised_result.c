@@ -206,18 +206,28 @@ static hs_status hs_attribute_handle(const hs_attribute_run *run, int K, hs_dire
     const hs_sampler *sampler = run->sampler;
     int T = sampler->T;
     hs_h_space h_space = hs_denoiser_h_space(sampler->denoiser);
-    hs_directions *d = hs_directions_new(K, T, T, sampler->model->h[h_space]);
+    bool noise = run->space == HS_SPACE_NOISE, z = noise && sampler->any_eta;
+    size_t image = hs_denoiser_image_size(sampler->denoiser);
+    const int none[3] = {0};
+    hs_directions *d =
+        hs_directions_new(K, noise && !z ? 1 : T, T, noise ? none : sampler->model->h[h_space]);
     if (!d)
         return hs_fail_memory(err, run->length * sizeof(float));
     d->h_space = h_space;
+    d->space = run->space;
+    if (noise)
+        memcpy(d->image, sampler->model->image, sizeof d->image);
     d->N = sampler->model->schedule.num_train_timesteps;
-    d->delta_h = hs_calloc((size_t)K * run->length, sizeof(float));
+    d->delta_h = noise ? NULL : hs_calloc((size_t)K * run->length, sizeof(float));
+    d->delta_x_T = noise ? hs_calloc((size_t)K * image, sizeof(float)) : NULL;
+    d->delta_z = z ? hs_calloc((size_t)K * (size_t)T * image, sizeof(float)) : NULL;
     d->timesteps = hs_calloc((size_t)T, sizeof(int64_t));
     free(d->unit);
     free(d->method);
     d->unit = hs_strdup("mean difference");
     d->method = hs_strdup("attribute");
-    hs_status status = d->delta_h && d->timesteps && d->unit && d->method
+    bool values = noise ? d->delta_x_T && (d->delta_z || !z) : d->delta_h != NULL;
+    hs_status status = values && d->timesteps && d->unit && d->method
                            ? hs_denoiser_fingerprint(sampler->denoiser, d->model, err)
                            : hs_fail_memory(err, (size_t)K * run->length * sizeof(float));
     if (status != HS_OK) {
@@ -237,8 +247,15 @@ static hs_status hs_attribute_set(const hs_attribute_run *run, const double *sum
     d->names[k] = name;
     if (!name)
         return hs_fail_memory(err, 64);
-    for (size_t c = 0; c < run->length; c++)
-        d->delta_h[(size_t)k * run->length + c] = (float)sum[c];
+    /* x_T stands before z in a sum. */
+    bool noise = run->space == HS_SPACE_NOISE;
+    size_t x_T = noise ? hs_denoiser_image_size(run->sampler->denoiser) : 0,
+           rest = run->length - x_T;
+    float *after = noise ? d->delta_z : d->delta_h;
+    for (size_t c = 0; c < x_T; c++)
+        d->delta_x_T[(size_t)k * x_T + c] = (float)sum[c];
+    for (size_t c = 0; c < rest; c++)
+        after[(size_t)k * rest + c] = (float)sum[x_T + c];
     return HS_OK;
 }
 

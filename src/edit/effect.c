@@ -118,11 +118,17 @@ static json_t *hs_effect_describe_row(const hs_effect_run *run, int r) {
     const hs_effect_row *row = &run->options->rows[r];
     hs_directions_view view;
     hs_directions_view_get(row->edit.directions, &view);
-    size_t slice = (size_t)view.S * hs_denoiser_h_size(run->sampler->denoiser);
+    bool noise = view.space == HS_SPACE_NOISE;
+    size_t image = hs_denoiser_image_size(run->sampler->denoiser), index = (size_t)row->edit.index;
+    size_t slice = noise ? image : (size_t)view.S * hs_denoiser_h_size(run->sampler->denoiser);
     json_t *json = json_object();
     json_object_set_new(json, "direction",
-                        hs_effect_hash(view.delta_h + (size_t)row->edit.index * slice,
-                                       slice * sizeof *view.delta_h));
+                        hs_effect_hash((noise ? view.delta_x_T : view.delta_h) + index * slice,
+                                       slice * sizeof(float)));
+    slice = (size_t)view.T * image;
+    if (view.delta_z)
+        json_object_set_new(json, "z",
+                            hs_effect_hash(view.delta_z + index * slice, slice * sizeof(float)));
     if (!(run->options->calibrate > 0))
         json_object_set_new(json, "strength", json_real(row->edit.strength));
     json_object_set_new(json, "first", json_integer(row->edit.first));
@@ -258,14 +264,16 @@ static hs_status hs_effect_check_edits(const hs_effect_run *run, hs_error *err) 
         if (edit->index < 0 || edit->index >= view.K)
             return hs_fail(err, HS_ERROR_ARGUMENT, "effect: row %d: direction %d, expected 0 to %d",
                            r, edit->index, view.K - 1);
-        size_t size = (size_t)view.h_shape[0] * (size_t)view.h_shape[1] * (size_t)view.h_shape[2];
-        if (size != hs_denoiser_h_size(run->sampler->denoiser) ||
-            (view.S != 1 && view.S != run->sampler->T))
+        bool noise = view.space == HS_SPACE_NOISE;
+        const int *shape = noise ? view.image : view.h_shape;
+        size_t size = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
+        size_t wanted = noise ? hs_denoiser_image_size(run->sampler->denoiser)
+                              : hs_denoiser_h_size(run->sampler->denoiser);
+        if (size != wanted || (view.S != 1 && view.S != run->sampler->T))
             return hs_fail(err, HS_ERROR_MISMATCH,
                            "effect: row %d: a direction of %d steps x %zu, the sampler has %d x "
                            "%zu: bring it to the sampler first (hs_directions_fit)",
-                           r, view.S, size, run->sampler->T,
-                           hs_denoiser_h_size(run->sampler->denoiser));
+                           r, view.S, size, run->sampler->T, wanted);
     }
     return HS_OK;
 }

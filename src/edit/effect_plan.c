@@ -123,8 +123,10 @@ static hs_status hs_effect_reckon(const hs_sampler *sampler, const hs_effect_opt
     plan->batch = hs_denoiser_batch(sampler->denoiser, (int)plan->samples);
     for (int r = 0; o->random && r < o->row_count; r++) {
         hs_directions_view_get(o->rows[r].edit.directions, &view);
-        plan->delta_h += (size_t)view.S * (size_t)view.h_shape[0] * (size_t)view.h_shape[1] *
-                         (size_t)view.h_shape[2];
+        bool noise = view.space == HS_SPACE_NOISE;
+        const int *shape = noise ? view.image : view.h_shape;
+        size_t slices = (size_t)view.S + (noise && view.delta_z); /* x_T beside z */
+        plan->delta_h += slices * (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
     }
     int64_t made = plan->lines * plan->samples, batch = plan->batch;
     if (o->calibrate > 0)

@@ -174,8 +174,7 @@ static hs_status hs_put_members(const hs_directions *directions, json_t *object,
     HS_TRY(hs_put_names(directions, object, err));
     HS_TRY(hs_metadata_put(object, "unit", directions->unit, err));
     HS_TRY(hs_metadata_put(object, "method", directions->method, err));
-    json_object_del(object, "space");
-    json_object_del(object, "h_space");
+    json_object_del(object, directions->space == HS_SPACE_NOISE ? "h_space" : "space");
     if (directions->space == HS_SPACE_NOISE)
         HS_TRY(hs_metadata_put(object, "space", "noise", err));
     else

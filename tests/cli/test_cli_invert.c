@@ -260,6 +260,11 @@ static void test_low_psnr(void **state) {
     assert_non_null(strstr(run.err, "warning: faces/000_seed_0.png: its reconstruction has "));
     assert_non_null(strstr(run.out, " dB  faces/000_seed_0.png"));
     hs_run_free(&run);
+    /* And again before it is edited. */
+    run = hs_run_shell(*state, "$H edit --quiet --latent low.safetensors --swap-h 0,0 -o low.png");
+    assert_int_equal(run.status, 0);
+    assert_non_null(strstr(run.err, "latent 0 (faces/000_seed_0.png) was inverted to "));
+    hs_run_free(&run);
 }
 
 /* Stopped in the first batch: nothing is kept, and that is said. Kills at all

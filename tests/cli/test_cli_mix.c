@@ -155,9 +155,45 @@ static void test_item(void **state) {
     hs_run_free(&run);
 }
 
+/* A direction of noise: found from scores, applied, and not taken for one of h. */
+static void test_noise_direction(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H annotate --quiet --steps 4 --eta 0.5 -n 8 -o i.sqlite");
+    hs_run run = hs_run_shell(folder, "$H attribute --json --quiet --index i.sqlite "
+                                      "--attribute Hat --top 3 --space noise -o n.safetensors");
+    assert_int_equal(run.status, 0);
+    assert_non_null(strstr(run.out, "\"space\": \"noise\""));
+    assert_non_null(strstr(run.out, "\"passes\": 0")); /* noise is drawn, not sampled */
+    hs_run_free(&run);
+    hs_run_ok(folder, "$H edit --quiet --steps 4 --eta 0.5 --seed 3,9 -d n.safetensors=0..1:2 "
+                      "--space noise --tensors e.safetensors -o moved/");
+    assert_same_file(folder, "moved/000_seed_3_strength_0.png", "plain/000_seed_3.png");
+    /* The tensors are those that made the images. */
+    hs_run_ok(folder, "$H sample --quiet --latent e.safetensors -o from/");
+    assert_same_file(folder, "moved/001_seed_3_strength_+1.png", "from/001_latent_1.png");
+    assert_same_file(folder, "moved/003_seed_9_strength_+1.png", "from/003_latent_3.png");
+    hs_run_ok(folder, "$H edit --quiet --latent l.safetensors --item 0,2 -d n.safetensors=0..1:2 "
+                      "-o items2/");
+    assert_same_file(folder, "moved/003_seed_9_strength_+1.png",
+                     "items2/003_latent_2_strength_+1.png");
+    static const char *const refused[][2] = {
+        {"$H edit --steps 4 -d n.safetensors --space h -o e.png", "are of noise, and --space is h"},
+        {"$H edit --steps 4 -d pca.safetensors#0 --space noise -o e.png",
+         "are of h, and --space is noise"},
+        {"$H disentangle n.safetensors --from n.safetensors -o d.safetensors", "is of noise"}};
+    for (int i = 0; i < 3; i++) {
+        run = hs_run_shell(folder, refused[i][0]);
+        assert_int_equal(run.status, 1);
+        if (!strstr(run.err, refused[i][1]))
+            fail_msg("'%s' is not in: %s", refused[i][1], run.err);
+        hs_run_free(&run);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_swap), cmocka_unit_test(test_interpolate),
-        cmocka_unit_test(test_cumulative), cmocka_unit_test(test_item)};
+        cmocka_unit_test(test_cumulative), cmocka_unit_test(test_item),
+        cmocka_unit_test(test_noise_direction)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -180,6 +180,59 @@ static void test_refusals(void **state) {
     hs_close(&f);
 }
 
+/* The direction of an attribute: the mean of x_T and z of one side less that of the
+ * other, without a U-Net pass. */
+static void test_attribute(void **state) {
+    static const char csv[] = "seed,Hat\n3,0.9\n8,0.7\n11,0.2\n12,0.1\n13,0.5\n";
+    static const int64_t sides[] = {3, 8, 11, 12};
+    char *folder = hs_test_make_folder(), path[500];
+    snprintf(path, sizeof path, "%s/labels.csv", folder);
+    FILE *file = fopen(path, "w");
+    assert_true(file && fputs(csv, file) >= 0 && fclose(file) == 0);
+    for (int eta = 0; eta < 2; eta++) {
+        hs_error err;
+        hs_fixture f;
+        hs_labels *labels;
+        hs_directions *out;
+        hs_directions_view view;
+        hs_latents *of;
+        hs_pass_stats stats;
+        hs_attribute_options options = hs_attribute_options_default();
+        options.attribute = "Hat";
+        options.top = 2;
+        options.held_out = 0;
+        options.space = HS_SPACE_NOISE;
+        hs_open(&f, eta);
+        assert_ok(hs_labels_load(path, false, NULL, &labels, &err));
+        assert_ok(hs_attribute(f.sampler, labels, &options, NULL, NULL, NULL, &out, NULL, &err));
+        hs_directions_view_get(out, &view);
+        assert_int_equal(view.space, HS_SPACE_NOISE);
+        assert_string_equal(view.unit, "mean difference");
+        assert_int_equal(view.delta_z != NULL, eta);
+        hs_denoiser_stats(f.denoiser, &stats);
+        assert_int_equal(stats.passes, 0);
+        assert_ok(hs_latents_from_seeds(f.sampler, 4, sides, &of, &err));
+        for (int j = 0; j < X * (1 + eta * T); j++) {
+            double side[4];
+            for (int i = 0; i < 4; i++)
+                side[i] = (double)(j < X ? of->x_T[i * X + j] : of->z[i * T * X + j - X]);
+            double expected = (side[0] + side[1] - side[2] - side[3]) / 2;
+            double found = (double)(j < X ? view.delta_x_T[j] : view.delta_z[j - X]);
+            assert_true(fabs(found - expected) < 1e-6);
+        }
+        options.space = HS_SPACE_PIXEL;
+        assert_int_equal(
+            hs_attribute(f.sampler, labels, &options, NULL, NULL, NULL, &out, NULL, &err),
+            HS_ERROR_ARGUMENT);
+        hs_latents_free(of);
+        hs_directions_free(out);
+        hs_labels_free(labels);
+        hs_close(&f);
+    }
+    hs_test_remove_folder(folder);
+    free(folder);
+}
+
 /* A file that says one thing and holds another. */
 static void test_bad_files(void **state) {
     static const struct {
@@ -216,8 +269,8 @@ static void test_bad_files(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_file), cmocka_unit_test(test_edit),
-                                       cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_bad_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_file), cmocka_unit_test(test_edit), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_attribute), cmocka_unit_test(test_bad_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
