@@ -76,6 +76,36 @@ static char *cli_written_attribute(const hs_edit *edit) {
     return copy;
 }
 
+/* A direction looks better on the samples that it is made of: say so where any of
+ * them, "0-99,120", is among those to be measured. */
+static void cli_check_seeds(cli_session *session, const cli_evaluate_options *options, int i) {
+    hs_directions_view view;
+    char text[300];
+    int64_t first = options->effect.first_seed, shared = 0;
+    int64_t last = first + (int64_t)options->effect.n * options->effect.sets - 1;
+    hs_directions_view_get(session->edits[i].directions, &view);
+    json_t *metadata = view.metadata ? json_loads(view.metadata, 0, NULL) : NULL;
+    const char *at = json_string_value(json_object_get(metadata, "seeds"));
+    while (at && *at) {
+        char *end;
+        int64_t from = strtoll(at, &end, 10), to = from;
+        if (end == at)
+            break; /* not written by us */
+        if (*end == '-')
+            to = strtoll(end + 1, &end, 10);
+        int64_t low = from > first ? from : first, high = to < last ? to : last;
+        shared += high >= low ? high - low + 1 : 0;
+        at = *end == ',' ? end + 1 : NULL;
+    }
+    json_decref(metadata);
+    if (!shared)
+        return;
+    snprintf(text, sizeof text,
+             "%.150s: made of %lld of the samples that it is measured on; --seed takes others",
+             options->common.directions[i].file, (long long)shared);
+    session->monitor.notice(session->monitor.ctx, text);
+}
+
 static bool cli_is_measured(const cli_evaluation *work, const char *attribute) {
     const cli_evaluate_options *options = work->options;
     if (!options->effect.attribute_count)
@@ -138,6 +168,7 @@ hs_status cli_evaluate_rows(cli_session *session, cli_evaluation *work, hs_error
         hs_status status = cli_find_target(session, work, i, err);
         if (status != HS_OK)
             return status;
+        cli_check_seeds(session, options, i);
         work->rows[i] = (hs_effect_row){.edit = session->edits[i],
                                         .target = work->row_targets[i],
                                         .group = cli_group_of(options, i)};

@@ -88,6 +88,11 @@ static void test_text(void **state) {
     assert_non_null(strstr(run.err, "memory: "));
     hs_run_free(&run);
     assert_true(hs_exists(folder, "t.json"));
+    /* Samples that the direction is made of: said. */
+    run = hs_run_shell(folder, COMMON "--quiet --seed 20 -d d.safetensors#0 -o s.csv");
+    assert_int_equal(run.status, 0);
+    assert_non_null(strstr(run.err, "d.safetensors: made of 4 of the samples that"));
+    hs_run_free(&run);
     run = hs_run_shell(folder, COMMON "--quiet --targets - -d d.safetensors#0 -o t.png");
     assert_int_equal(run.status, 0);
     hs_run_free(&run);
