@@ -11,7 +11,8 @@ static const char doc[] =
     "and a classifier scores them (the protocol of the paper's Table I). For each direction and "
     "attribute the mean change, towards the attribute where it is the direction's target, in "
     "absolute value elsewhere, and its standard deviation over sets of seeds; as a last row random "
-    "directions of equal norm. --before, --after and --group set the -d behind them apart, side by "
+    "directions of equal norm. Each -d is measured on its own. --before, --after and --group set "
+    "the -d behind them apart, side by "
     "side. A direction's target is the attribute that it is named by, or of --targets. Use a "
     "classifier other than the one that the directions were found with. Says its time and memory "
     "before it starts; a run that was stopped goes on when the same command is given again.";

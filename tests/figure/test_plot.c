@@ -149,6 +149,47 @@ static void test_matrix(void **state) {
     free(svg);
 }
 
+static int count_text(const char *text, const char *part) {
+    int count = 0;
+    while ((text = strstr(text, part)) != NULL) {
+        text += strlen(part);
+        count++;
+    }
+    return count;
+}
+
+/* Groups of columns are named above and set apart, marked cells framed. */
+static void test_matrix_groups(void **state) {
+    hs_error err;
+    char *folder = hs_test_make_folder(), *svg = hs_format("%s/g.svg", folder);
+    const double values[] = {0.5, -1, 0, 0.25, 1, -0.125};
+    const char *labels[] = {"before", "after"};
+    const int columns[] = {2, 1};
+    const bool marks[] = {true, false, false, false, true, false};
+    hs_matrix matrix = {.rows = 2, .columns = 3, .values = values};
+    assert_ok(hs_matrix_save(&matrix, svg, &err));
+    char *plain = read_text(svg);
+    matrix.group_count = 2;
+    matrix.group_columns = columns;
+    matrix.group_labels = labels;
+    matrix.marks = marks;
+    assert_ok(hs_matrix_save(&matrix, svg, &err));
+    char *text = read_text(svg);
+    assert_non_null(strstr(text, ">before<"));
+    assert_non_null(strstr(text, ">after<"));
+    /* four sides a frame, a line under each name */
+    assert_int_equal(count_text(text, "<line"), count_text(plain, "<line") + 2 * 4 + 2);
+    double narrow = 0, wide = 0;
+    assert_int_equal(sscanf(strstr(plain, "width=\""), "width=\"%lf", &narrow), 1);
+    assert_int_equal(sscanf(strstr(text, "width=\""), "width=\"%lf", &wide), 1);
+    assert_true(wide > narrow);
+    free(text);
+    free(plain);
+    hs_test_remove_folder(folder);
+    free(folder);
+    free(svg);
+}
+
 static void check_matrix_refused(const hs_matrix *matrix, hs_status code, const char *part) {
     hs_error err;
     assert_int_equal(hs_matrix_save(matrix, "none/never.png", &err), code);
@@ -173,13 +214,23 @@ static void test_matrix_refused(void **state) {
     matrix.limit = 0;
     matrix.decimals = 40;
     check_matrix_refused(&matrix, HS_ERROR_ARGUMENT, "40");
+    const int few[] = {1}, none[] = {2, 0};
+    const char *labels[] = {"a", "b"};
+    matrix.decimals = 0;
+    matrix.group_count = 1;
+    matrix.group_columns = few;
+    matrix.group_labels = labels;
+    check_matrix_refused(&matrix, HS_ERROR_ARGUMENT, "groups of 1 columns in all, expected 2");
+    matrix.group_count = 2;
+    matrix.group_columns = none;
+    check_matrix_refused(&matrix, HS_ERROR_ARGUMENT, "group 1 has 0 columns");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plot),           cmocka_unit_test(test_plot_refused),
-        cmocka_unit_test(test_plot_extremes),  cmocka_unit_test(test_matrix),
-        cmocka_unit_test(test_matrix_refused),
+        cmocka_unit_test(test_plot),          cmocka_unit_test(test_plot_refused),
+        cmocka_unit_test(test_plot_extremes), cmocka_unit_test(test_matrix),
+        cmocka_unit_test(test_matrix_groups), cmocka_unit_test(test_matrix_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
