@@ -51,6 +51,8 @@ int bench_conv(const bench_conv_options *options);
 /* Values in [-1, 1) that any language makes again: a linear congruence. */
 void bench_fill(float *x, size_t count);
 double bench_seconds(void); /* monotonic */
+/* CPU time of all threads: with one thread, what a pass takes beside any load. */
+double bench_cpu_seconds(void);
 /* Largest difference relative to the largest expected value. */
 double bench_error(const float *found, const float *expected, size_t count);
 int bench_compare(const void *a, const void *b); /* of doubles, for qsort */

@@ -154,7 +154,7 @@ typedef struct cli_session {
     hs_edit *edits;         /* [options->direction_count], strength of column 0 */
     double *profiles;       /* [options->direction_count, T] with --profile sigma, or NULL */
     double load_seconds;    /* from process start to first step ready */
-    int64_t planned_bytes;  /* weights and activations, at the batch in use */
+    int64_t planned_bytes;  /* program, weights and activations, at the batch in use */
 } cli_session;
 
 void cli_session_begin(cli_session *session, const cli_options *options);

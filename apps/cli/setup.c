@@ -3,7 +3,9 @@
 
 #include "hspace_demo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void cli_session_begin(cli_session *session, const cli_options *options) {
     *session = (cli_session){.options = options};
@@ -44,9 +46,22 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 
+/* What the process holds now: the program, and weights that could not be mapped. */
+static int64_t cli_resident_bytes(void) {
+    long long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm && fscanf(statm, "%*d %lld", &pages) != 1)
+        pages = 0;
+    if (statm)
+        fclose(statm);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
+    int64_t resident = cli_resident_bytes();
     int batch = hs_denoiser_batch(session->denoiser, items);
     hs_status status = hs_denoiser_bytes(session->denoiser, batch, &session->planned_bytes, err);
+    session->planned_bytes += resident;
     if (status == HS_OK)
         session->load_seconds = cli_seconds_since_start();
     return status;
