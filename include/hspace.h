@@ -146,6 +146,7 @@ typedef struct hs_denoiser_options {
     int threads;             /* 0: as many as the process may use */
     hs_h_space h_space;      /* default HS_H_AFTER */
     int64_t max_mem;         /* bytes for weights and activations; 0: no bound */
+    bool profile;            /* keep times by kind of step: hs_denoiser_profile */
 } hs_denoiser_options;
 
 HS_API hs_denoiser_options hs_denoiser_options_default(void);
@@ -180,6 +181,24 @@ typedef struct hs_pass_stats {
     double seconds_per_pass;  /* median over calls, per batch item */
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
+
+/* Where the time of passes and Jacobian products went, by kind of step. */
+typedef struct hs_profile_row {
+    const char *kind; /* "conv2d 3x3, Winograd 4", "group_norm"; static */
+    int64_t runs;     /* how often such a step ran */
+    double seconds;   /* of wall clock, on all threads at once */
+    double flops;     /* two a multiply-add of the op as defined: Winograd's, which does
+                         fewer, may exceed the peak; 0: not counted */
+} hs_profile_row;
+/* The rows so far, in the denoiser and valid as long as it; their number is
+ * returned: 0 unless the denoiser was made with `profile`, and for the reference
+ * back end, which keeps none. */
+HS_API int hs_denoiser_profile(const hs_denoiser *denoiser, const hs_profile_row **rows);
+
+/* Float32 multiply-adds from registers on so many threads (0: all CPUs of the
+ * process), in operations a second, two each: the best of a few tries of 5 ms.
+ * 0: the threads could not be started. */
+HS_API double hs_machine_peak(int threads);
 
 /*
  * Exact products with the Jacobian of one sample (paper IV-B),
@@ -230,7 +249,9 @@ HS_API int hs_sampler_steps(const hs_sampler *sampler);
 HS_API const int *hs_sampler_timesteps(const hs_sampler *sampler);  /* [T] */
 HS_API const double *hs_sampler_eta(const hs_sampler *sampler);     /* [T] */
 
-/* One edit: strength units of direction `index`, in steps first..last. */
+/* One edit: strength units of direction `index`, in steps first..last. A direction of
+ * noise moves x_T, where the window and the profile have step 0, and z of the steps
+ * whose eta is above 0. */
 typedef struct hs_edit {
     const hs_directions *directions;
     int index;
@@ -279,11 +300,21 @@ HS_API void hs_latents_free(hs_latents *latents);
 /* Item i alone, with its x_T, z and metadata. */
 HS_API hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out,
                                  hs_error *err);
+/* The same of several, in this order: items [count]. */
+HS_API hs_status hs_latents_pick(const hs_latents *latents, int count, const int *items,
+                                 hs_latents **out, hs_error *err);
 HS_API hs_status hs_latents_save(const char *path, const hs_latents_view *view, hs_error *err);
 /* x_T and z that `seeds` [n] give under this sampler: the view of the result
  * has x_T, timesteps and, where any eta > 0, z. */
 HS_API hs_status hs_latents_from_seeds(const hs_sampler *sampler, int n, const int64_t *seeds,
                                        hs_latents **out, hs_error *err);
+
+/* x_T and z of n images as hs_sample would start them: those of `seeds` or `latents`
+ * (items cycled), moved by the edits that are of noise. No U-Net pass. */
+HS_API hs_status hs_latents_edited(hs_sampler *sampler, int n, const int64_t *seeds,
+                                   const hs_latents *latents, const hs_edit *edits, int edit_count,
+                                   const double *per_item, const hs_monitor *monitor,
+                                   hs_latents **out, hs_error *err);
 
 /* How a real image is turned into latents. The three edit-friendly kinds
  * (Huberman-Spiegelglas et al., 2024) differ in how they draw the noisy images
@@ -297,10 +328,14 @@ typedef enum hs_invert_method {
 
 typedef struct hs_invert_options {
     hs_invert_method method;
-    int64_t seed; /* edit-friendly: image j draws from PyTorch's seed + j */
+    int64_t seed;        /* edit-friendly: image j draws from PyTorch's seed + j */
+    bool unchecked;      /* no round trip, half of the work: psnr is NAN, no
+                            reconstruction, no psnr in the metadata */
+    const char *resume;  /* file for resume points, or NULL */
+    double resume_every; /* seconds between resume points; 0: 60 */
 } hs_invert_options;
 
-/* DDIM, seed 0. */
+/* DDIM, seed 0, no resume points. */
 HS_API hs_invert_options hs_invert_options_default(void);
 
 /*
@@ -329,10 +364,59 @@ HS_API hs_invert_options hs_invert_options_default(void);
  * Works in batches of hs_denoiser_batch; an image's latents do not depend on
  * its neighbours but for its seed. A sampler that clips is refused: clipping
  * cannot be inverted. HS_ERROR_NUMERIC for NaN or infinity anywhere.
+ *
+ * Batches that are done are kept in options->resume now and then, and when the
+ * run is cancelled or fails; the next run with the same options and images goes
+ * on from there, to the same bits. Remove the file when the result is saved.
  */
 HS_API hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n,
                            const float *x_0, const hs_monitor *monitor, hs_latents **out,
                            double *psnr, float *reconstruction, hs_error *err);
+
+/* ------------------------------------------------------------- mixing -- */
+
+/* What an image is made from, and so what can be moved or mixed. */
+typedef enum hs_space {
+    HS_SPACE_H,     /* h of every step */
+    HS_SPACE_NOISE, /* x_T, and z where eta > 0 */
+    HS_SPACE_PIXEL  /* the finished images */
+} hs_space;
+
+/* From a (w = 0) to b (w = 1); both ends are exact copies. */
+typedef enum hs_blend {
+    HS_BLEND_LERP,  /* (1 - w) a + w b */
+    HS_BLEND_SLERP, /* (sin((1 - w) p) a + sin(w p) b) / sin p, p the angle between
+                       them; lerp where they are parallel or one is 0 */
+    HS_BLEND_SQRT   /* sqrt(1 - w) a + sqrt(w) b: independent Gaussians keep their variance */
+} hs_blend;
+
+typedef struct hs_mix {
+    int base;      /* HS_SPACE_H: the sample whose x_T and z are kept */
+    int from, to;  /* samples: 0 ... count - 1 */
+    double weight; /* w, 0 to 1 */
+} hs_mix;
+
+/*
+ * Make n images, each mixed from two of `count` samples given by `seeds` [count]
+ * or `latents` (its items, count being its n), exactly one of which is non-NULL.
+ *
+ *  - HS_SPACE_H (paper, Fig. 2a): from x_T and z of sample `base`, with h replaced
+ *    at every step by the blend of the h that `from` and `to` have at that step
+ *    of their own, unedited way. weight 1 is a swap: base with h of `to`.
+ *  - HS_SPACE_NOISE: x_T, and z of every step, are blends, each as one vector.
+ *  - HS_SPACE_PIXEL: the images x_0 are.
+ *
+ *   x_0   [n,C,H,W]
+ *   used  NULL, or gets x_T, z, h (that was used) and timesteps of the n images;
+ *         not with HS_SPACE_PIXEL. It takes n T (c h w + C H W) floats.
+ * All go through the steps together, so without `used` nothing is kept of a step
+ * but h and z of the samples. A mix whose h is its base's own is that sample,
+ * bit for bit. On failure x_0 is untouched.
+ */
+HS_API hs_status hs_mix_samples(hs_sampler *sampler, int count, const int64_t *seeds,
+                                const hs_latents *latents, hs_space space, hs_blend blend, int n,
+                                const hs_mix *mixes, const hs_monitor *monitor, float *x_0,
+                                hs_latents **used, hs_error *err);
 
 /* ---------------------------------------------------------- directions -- */
 
@@ -362,6 +446,11 @@ typedef struct hs_directions_view {
     int image[3];           /* C, H, W of u; zeros without it */
     const float *u;         /* [K,C,H,W] unit left singular vectors, or NULL */
     const float *residual;  /* [K] of Jacobian directions, or NULL */
+    /* HS_SPACE_NOISE: directions of x_T and z. These two stand in place of delta_h,
+     * which is NULL, as are sigma, mean and u; h_shape is zeros. */
+    hs_space space;
+    const float *delta_x_T; /* [K,C,H,W] in units */
+    const float *delta_z;   /* [K,T,C,H,W], or NULL: x_T alone is moved */
 } hs_directions_view;
 HS_API void hs_directions_view_get(const hs_directions *directions, hs_directions_view *view);
 
@@ -369,11 +458,12 @@ HS_API void hs_directions_view_get(const hs_directions *directions, hs_direction
  * Check that `directions` belongs to the sampler's model and h-space and bring
  * it to the sampler's step grid (nearest timestep; of two equally near the
  * noisier), with a notice when that changed anything. HS_ERROR_MISMATCH says
- * why a file is refused.
+ * why a file is refused. Of directions of noise, z is brought to the step grid.
  */
 HS_API hs_status hs_directions_fit(const hs_directions *directions, const hs_sampler *sampler,
                                    const hs_monitor *monitor, hs_directions **out, hs_error *err);
-/* K random directions with, at each step, the norms of the first K of `like`. */
+/* K random directions with, at each step, the norms of the first K of `like`, which
+ * may be of noise. */
 HS_API hs_status hs_directions_random_like(const hs_directions *like, int64_t seed,
                                            hs_directions **out, hs_error *err);
 
@@ -432,6 +522,10 @@ HS_API hs_status hs_pca_cost(const hs_sampler *sampler, const hs_pca_options *op
  * PCA of h-space (paper IV-A). The result's `sigma` is s / sqrt(n-1), its unit
  * one standard deviation, `mean` the mean h of each step; metadata has the
  * explained variance ratios.
+ *
+ * The way so far is kept in options->resume now and then, and when the run is
+ * cancelled; the next run with the same options goes on from there, to the same
+ * bits. Remove the file when the result is saved.
  */
 HS_API hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options,
                         const hs_monitor *monitor, hs_directions **out, hs_error *err);
@@ -576,6 +670,8 @@ HS_API hs_status hs_labels_from_pairs(const hs_labels *pairs, const char *attrib
 
 typedef struct hs_attribute_options {
     const char *attribute; /* a column of the labels */
+    const char *name;      /* of the direction; NULL: the attribute */
+    hs_space space;        /* HS_SPACE_H, or HS_SPACE_NOISE: of x_T, and z where eta > 0 */
     /* The sides: the `top` highest scores against as many lowest (0: 100, or half
      * of the samples where there are fewer), or by_threshold: scores >= high
      * against scores <= low. */
@@ -612,13 +708,14 @@ typedef struct hs_attribute_report {
     double cosine[HS_CURVE_MAX]; /* with the last one's direction */
 } hs_attribute_report;
 
-/* h [count,T,c,h,w] of these rows of the labels, for hs_attribute. */
+/* h [count,T,c,h,w] of these rows of the labels, for hs_attribute; in
+ * HS_SPACE_NOISE x_T of each and, where any eta > 0, its z of all steps after it. */
 typedef hs_status (*hs_h_source)(void *ctx, int count, const int *rows, const hs_monitor *monitor,
                                  float *h, hs_error *err);
 
 /*
  * The direction of an attribute (paper, section V, eq. 11). h is made again
- * from the labels' seeds (source NULL), or asked from `source`, in batches of
+ * from the labels' seeds (source NULL; noise takes no U-Net pass), or asked from `source`, in batches of
  * hs_denoiser_batch; only sums are kept, in double. One unit is one full mean
  * difference; of joint regression, the partial effect times the difference of
  * the sides' mean scores. The AUC is that of the direction without the held-out
@@ -629,6 +726,20 @@ HS_API hs_status hs_attribute(hs_sampler *sampler, const hs_labels *labels,
                               const hs_attribute_options *options, hs_h_source source, void *ctx,
                               const hs_monitor *monitor, hs_directions **out,
                               hs_attribute_report *report, hs_error *err);
+
+/*
+ * The same for several attributes at once, options [count], from one pass over the
+ * samples of all: a handle with a direction each, in order, named by its attribute.
+ * The held-out samples are the same ones for all (options[0].held_out of them).
+ *   reports  [count], or NULL
+ *   curve    NULL, or the directions of options[0].curve, of one attribute alone,
+ *            named by their numbers of samples a side
+ */
+HS_API hs_status hs_attribute_many(hs_sampler *sampler, const hs_labels *labels,
+                                   const hs_attribute_options *options, int count,
+                                   hs_h_source source, void *ctx, const hs_monitor *monitor,
+                                   hs_directions **out, hs_attribute_report *reports,
+                                   hs_directions **curve, hs_error *err);
 
 /* --------------------------------------------------------------- index -- */
 
@@ -851,6 +962,86 @@ HS_API hs_status hs_classifier_fingerprint(hs_classifier *classifier, char out[3
 HS_API hs_status hs_classifier_scores(hs_classifier *classifier, int n, const int image[3],
                                       const float *images, float *scores, hs_error *err);
 
+/* ------------------------------------------------------------- effects -- */
+
+/* A row of an effect matrix: what an edit does to each attribute. */
+typedef struct hs_effect_row {
+    hs_edit edit;       /* its strength is found where options.calibrate is given */
+    const char *target; /* the attribute that it is meant to change, or NULL */
+    int group; /* 0, 1, ..., never falling: rows summed up together, as before and after */
+} hs_effect_row;
+
+typedef struct hs_effect_options {
+    const hs_effect_row *rows; /* [row_count] */
+    int row_count;
+    const char *const *attributes; /* [attribute_count] the columns; 0: all labels */
+    int attribute_count;
+    int n, sets;         /* sets of n samples: set s has seeds first_seed + s n + 0 ... n-1 */
+    int64_t first_seed;
+    bool random;         /* a last row for each group: random directions of equal norms */
+    int64_t random_seed; /* row r: hs_directions_random_like with random_seed + r */
+    /* Above 0: each row takes the least strength at which the mean effect on its
+     * target, over samples of their own, is at least this. */
+    double calibrate;
+    int calibrate_n;        /* of these samples; default 50 */
+    int64_t calibrate_seed; /* the first one's */
+    double most_strength;   /* where the search ends; default 8 */
+    int64_t max_mem;        /* bytes beyond the denoiser's; 0: no bound */
+    const char *resume;     /* file for resume points, or NULL */
+    double resume_every;    /* seconds between resume points; 0: 10 */
+} hs_effect_options;
+
+/* n 100, sets 10, random rows, first_seed 1000000, calibration after all of those. */
+HS_API hs_effect_options hs_effect_options_default(void);
+
+/* The figures of one group. */
+typedef struct hs_effect_summary {
+    int rows;      /* that have a target: */
+    int strongest; /* of these, on which no other attribute changes as much */
+    double on, on_deviation;   /* mean change of the target's score, over the rows */
+    double off, off_deviation; /* mean absolute change of the other attributes' */
+    double ratio;              /* off / on; NAN unless on > 0 */
+    double random_on, random_off; /* the same of the random directions; NAN without */
+} hs_effect_summary;
+
+typedef struct hs_effects hs_effects;
+
+typedef struct hs_effects_view {
+    int rows; /* group by group, with the random row, if any, last in each */
+    int groups, attributes, n, sets;
+    const char *const *attribute_names; /* [attributes] */
+    const char *const *names;           /* [rows] of the directions; "random directions" */
+    const int *group, *target;          /* [rows]; target: a column, or -1 */
+    const bool *random;                 /* [rows] */
+    const double *strength;             /* [rows]; NAN of random rows */
+    const double *calibrated; /* [rows] effect on the calibration samples; NAN without */
+    /* [rows,attributes] mean over the sets of the mean change over n samples, edited
+     * less unedited, and of its absolute value; deviations: standard, over the sets'
+     * means, NAN for one set. */
+    const double *change, *change_deviation, *absolute, *absolute_deviation;
+    const hs_effect_summary *summaries; /* [groups] */
+} hs_effects_view;
+
+/* Memory and the most passes that hs_effect_measure would take. */
+HS_API hs_status hs_effect_cost(const hs_sampler *sampler, const hs_classifier *classifier,
+                                const hs_effect_options *options, hs_cost *cost, hs_error *err);
+/*
+ * The effect matrix (the protocol of the paper's Table I): every sample is made
+ * unedited and with each row's edit, and `classifier` scores all of them. The random
+ * directions have the norm at every step, strength and window of one row each; the
+ * samples are spread over them, and a group's random row is of those that took one of
+ * the group's (NAN where none did). What is done
+ * is kept in options->resume and gone on from, to the same bits; remove the file
+ * when the result is saved. A row that does not reach options->calibrate is taken at
+ * its best strength, with a notice. HS_ERROR_ARGUMENT names an attribute or target
+ * that the classifier or the columns do not have.
+ */
+HS_API hs_status hs_effect_measure(hs_sampler *sampler, hs_classifier *classifier,
+                                   const hs_effect_options *options, const hs_monitor *monitor,
+                                   hs_effects **out, hs_error *err);
+HS_API void hs_effects_view_get(const hs_effects *effects, hs_effects_view *view);
+HS_API void hs_effects_free(hs_effects *effects);
+
 /* ------------------------------------------------------------- figures -- */
 
 /* 8-bit pixels, interleaved [height, width, bands], owned by the caller. */
@@ -962,6 +1153,11 @@ typedef struct hs_matrix {
     double limit;  /* value of the strongest colour; 0: the largest |value| */
     int decimals;  /* 0: 2 */
     bool absolute; /* colours by |value|, from 0 on */
+    const bool *marks; /* [rows, columns] cells in a frame, or NULL */
+    /* Optional groups of columns, set apart by a gap and named above. */
+    int group_count;                 /* 0: none */
+    const int *group_columns;        /* [group_count], each >= 1, summing to columns */
+    const char *const *group_labels; /* [group_count] */
 } hs_matrix;
 
 HS_API hs_status hs_matrix_save(const hs_matrix *matrix, const char *path, hs_error *err);

@@ -11,20 +11,21 @@
 
 #include "diffusion/schedule.h" /* alphas_cumprod, for v and sample predictions */
 
-#define HS_PLANS 4        /* kept at once */
+#define HS_PLANS 8        /* kept at once */
 #define HS_RING 256       /* calls that the median pass time looks back on */
 #define HS_MAX_BATCH 16   /* beyond this, feature maps only leave the caches */
 #define HS_BATCH_MACS 7e9 /* work in one call that hides what a call and its barriers cost */
 
 /* A plan for a batch of n, with the buffers that its inputs and outputs bind. */
 typedef struct hs_batch_plan {
-    int n; /* 0: empty slot */
+    int n;      /* 0: empty slot */
+    bool given; /* h is an input, not computed: hs_denoiser_eps_at_h */
     uint64_t last_used;
     hs_unet_graph unet;
     hs_exec *exec;
     hs_exec_bytes bytes; /* own: the buffers below included */
     float *t;            /* [n] */
-    float *no_delta_h;   /* [n,c,h,w] zeros */
+    float *no_delta_h;   /* [n,c,h,w] zeros; NULL where h is given, as is h */
     float *out, *h;      /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
 } hs_batch_plan;
 
@@ -38,6 +39,7 @@ struct hs_denoiser {
     hs_batch_plan plans[HS_PLANS];
     uint64_t clock;
     int too_large; /* smallest batch that max_mem was too small for, 0: none */
+    hs_profile profile;
     int64_t passes, calls;
     float seconds[HS_RING]; /* per batch item, of the latest calls */
 };
@@ -152,27 +154,32 @@ static hs_status hs_batch_plan_buffers(const hs_denoiser *denoiser, hs_batch_pla
         h > INT64_MAX / 64)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: a batch of %d is too large", plan->n);
     plan->t = hs_alloc_aligned((size_t)plan->n, sizeof(float));
-    plan->no_delta_h = hs_calloc((size_t)h, sizeof(float));
     plan->out = hs_alloc_aligned((size_t)image, sizeof(float));
-    plan->h = hs_alloc_aligned((size_t)h, sizeof(float));
-    plan->bytes.own = (int64_t)sizeof(float) * (plan->n + image + 2 * h);
-    if (!plan->t || !plan->no_delta_h || !plan->out || !plan->h)
+    if (!plan->given) {
+        plan->no_delta_h = hs_calloc((size_t)h, sizeof(float));
+        plan->h = hs_alloc_aligned((size_t)h, sizeof(float));
+    }
+    plan->bytes.own = (int64_t)sizeof(float) * (plan->n + image + (plan->given ? 0 : 2 * h));
+    if (!plan->t || !plan->out || (!plan->given && (!plan->no_delta_h || !plan->h)))
         return hs_fail_memory(err, (size_t)plan->bytes.own);
     return HS_OK;
 }
 
-static hs_status hs_batch_plan_make(const hs_denoiser *denoiser, int n, hs_batch_plan *out,
+static hs_status hs_batch_plan_make(hs_denoiser *denoiser, int n, bool given, hs_batch_plan *out,
                                     hs_error *err) {
-    hs_batch_plan plan = {.n = n};
+    hs_batch_plan plan = {.n = n, .given = given};
     const hs_backend *backend = denoiser->backend;
     hs_status status;
     HS_CHECK(hs_batch_plan_buffers(denoiser, &plan, err));
     HS_CHECK(hs_model_build(denoiser->model, n, denoiser->options.h_space, &plan.unet, err));
+    if (given)
+        hs_graph_make_input(plan.unet.graph, plan.unet.h_edited);
     hs_value outputs[] = {plan.unet.out, plan.unet.h};
     hs_plan_options options = {.threads = denoiser->options.threads,
                                .outputs = outputs,
-                               .output_count = 2,
-                               .cache = denoiser->cache};
+                               .output_count = given ? 1 : 2,
+                               .cache = denoiser->cache,
+                               .profile = hs_denoiser_profiler(denoiser)};
     status = backend->plan(plan.unet.graph, &options, &plan.exec, err);
     if (status == HS_ERROR_NUMERIC) /* a weight: the back end does not know whose */
         status = hs_fail_prefix(err, status, "%s", denoiser->model->name);
@@ -188,9 +195,9 @@ cleanup:
     return status;
 }
 
-static hs_batch_plan *hs_find_plan(hs_denoiser *denoiser, int n) {
+static hs_batch_plan *hs_find_plan(hs_denoiser *denoiser, int n, bool given) {
     for (int i = 0; i < HS_PLANS; i++)
-        if (denoiser->plans[i].n == n)
+        if (denoiser->plans[i].n == n && denoiser->plans[i].given == given)
             return &denoiser->plans[i];
     return NULL;
 }
@@ -243,14 +250,14 @@ static void hs_make_room(hs_denoiser *denoiser, const hs_batch_plan *made) {
 
 /* The plan for a batch of n, made now if it is not kept. It is valid until
  * the next call. `needed`, if not NULL, gets its bytes even when it is refused. */
-static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, int64_t *needed,
-                             hs_error *err) {
+static hs_status hs_get_plan(hs_denoiser *denoiser, int n, bool given, hs_batch_plan **out,
+                             int64_t *needed, hs_error *err) {
     if (n < 1)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: a batch of %d, expected 1 or more", n);
-    hs_batch_plan *plan = hs_find_plan(denoiser, n);
+    hs_batch_plan *plan = hs_find_plan(denoiser, n, given);
     if (!plan) {
         hs_batch_plan made;
-        HS_TRY(hs_batch_plan_make(denoiser, n, &made, err));
+        HS_TRY(hs_batch_plan_make(denoiser, n, given, &made, err));
         int64_t bytes = hs_plan_total(&made), max_mem = denoiser->options.max_mem;
         if (needed)
             *needed = bytes;
@@ -276,7 +283,7 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, hs_batch_plan **out, 
 hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err) {
     hs_batch_plan *plan;
     int64_t needed = 0;
-    hs_status status = hs_get_plan(denoiser, n, &plan, &needed, err);
+    hs_status status = hs_get_plan(denoiser, n, false, &plan, &needed, err);
     if (status == HS_OK || (status == HS_ERROR_MEMORY && needed)) {
         *bytes = needed;
         return HS_OK;
@@ -299,7 +306,7 @@ int hs_denoiser_batch(hs_denoiser *denoiser, int n) {
     while (denoiser->options.max_mem && batch > 1) {
         hs_batch_plan *plan;
         bool refused = denoiser->too_large && batch >= denoiser->too_large;
-        if (!refused && hs_get_plan(denoiser, batch, &plan, NULL, NULL) == HS_OK)
+        if (!refused && hs_get_plan(denoiser, batch, false, &plan, NULL, NULL) == HS_OK)
             break;
         denoiser->too_large = refused ? denoiser->too_large : batch;
         batch /= 2;
@@ -330,8 +337,7 @@ static bool hs_all_finite(const float *x, size_t count) {
 }
 
 static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_plan *plan,
-                                 const float *x, const int *t, const float *delta_h,
-                                 hs_error *err) {
+                                 const float *x, const int *t, const float *third, hs_error *err) {
     size_t size = denoiser->image_size, h_size = denoiser->h_size;
     for (int i = 0; i < plan->n; i++) {
         if (hs_all_finite(plan->out + (size_t)i * size, size))
@@ -339,8 +345,9 @@ static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_pla
         const char *cause = "the weights or the computation";
         if (!hs_all_finite(x + (size_t)i * size, size))
             cause = "the input image, which is not finite either";
-        else if (delta_h && !hs_all_finite(delta_h + (size_t)i * h_size, h_size))
-            cause = "delta_h, which is not finite either";
+        else if (!hs_all_finite(third + (size_t)i * h_size, h_size))
+            cause = plan->given ? "the given h, which is not finite either"
+                                : "delta_h, which is not finite either";
         return hs_fail(err, HS_ERROR_NUMERIC,
                        "%s: NaN or infinity in the U-Net's output (item %d, timestep %d), from %s",
                        denoiser->model->name, i, t[i], cause);
@@ -403,31 +410,38 @@ void hs_denoiser_drop_plans(hs_denoiser *denoiser) {
         hs_batch_plan_free(denoiser->backend, &denoiser->plans[i]);
 }
 
+hs_profile *hs_denoiser_profiler(hs_denoiser *denoiser) {
+    return denoiser->options.profile ? &denoiser->profile : NULL;
+}
+
+int hs_denoiser_profile(const hs_denoiser *denoiser, const hs_profile_row **rows) {
+    *rows = denoiser->profile.rows;
+    return denoiser->profile.count;
+}
+
 static double hs_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
-                          const float *delta_h, float *eps, float *h, hs_error *err) {
-    hs_batch_plan *plan;
-    HS_TRY(hs_check_pass(denoiser, n, t, err));
-    HS_TRY(hs_get_plan(denoiser, n, &plan, NULL, err));
+/* One pass by `plan`, whose third input is delta_h, or the given h: the eps,
+ * checked, and h unless it is NULL. */
+static hs_status hs_run_pass(hs_denoiser *denoiser, hs_batch_plan *plan, const float *x,
+                             const int *t, hs_binding third, float *eps, float *h, hs_error *err) {
+    int n = plan->n;
     double start = hs_now();
     for (int i = 0; i < n; i++)
         plan->t[i] = (float)t[i];
     /* The back end only reads what inputs are bound to. */
     hs_binding inputs[] = {
-        {.value = plan->unet.x, .f32 = (float *)x},
-        {.value = plan->unet.t, .f32 = plan->t},
-        {.value = plan->unet.delta_h, .f32 = delta_h ? (float *)delta_h : plan->no_delta_h}};
+        {.value = plan->unet.x, .f32 = (float *)x}, {.value = plan->unet.t, .f32 = plan->t}, third};
     hs_binding outputs[] = {{.value = plan->unet.out, .f32 = plan->out},
                             {.value = plan->unet.h, .f32 = plan->h}};
     HS_TRY(denoiser->backend->execute(plan->exec, inputs, 3, outputs, h ? 2 : 1, err));
     denoiser->passes += n;
     denoiser->seconds[denoiser->calls++ % HS_RING] = (float)((hs_now() - start) / n);
-    HS_TRY(hs_check_output(denoiser, plan, x, t, delta_h, err));
+    HS_TRY(hs_check_output(denoiser, plan, x, t, third.f32, err));
     size_t size = denoiser->image_size;
     for (int i = 0; i < n; i++)
         hs_denoiser_to_eps(denoiser, t[i], x + (size_t)i * size, plan->out + (size_t)i * size,
@@ -435,6 +449,25 @@ hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const in
     if (h)
         memcpy(h, plan->h, (size_t)n * denoiser->h_size * sizeof *h);
     return HS_OK;
+}
+
+hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
+                          const float *delta_h, float *eps, float *h, hs_error *err) {
+    hs_batch_plan *plan;
+    HS_TRY(hs_check_pass(denoiser, n, t, err));
+    HS_TRY(hs_get_plan(denoiser, n, false, &plan, NULL, err));
+    hs_binding third = {.value = plan->unet.delta_h,
+                        .f32 = delta_h ? (float *)delta_h : plan->no_delta_h};
+    return hs_run_pass(denoiser, plan, x, t, third, eps, h, err);
+}
+
+hs_status hs_denoiser_eps_at_h(hs_denoiser *denoiser, int n, const float *x, const int *t,
+                               const float *h, float *eps, hs_error *err) {
+    hs_batch_plan *plan;
+    HS_TRY(hs_check_pass(denoiser, n, t, err));
+    HS_TRY(hs_get_plan(denoiser, n, true, &plan, NULL, err));
+    hs_binding third = {.value = plan->unet.h_edited, .f32 = (float *)h};
+    return hs_run_pass(denoiser, plan, x, t, third, eps, NULL, err);
 }
 
 static int hs_compare_floats(const void *a, const void *b) {

@@ -28,10 +28,20 @@ void hs_denoiser_to_eps(const hs_denoiser *denoiser, int t, const float *x, cons
 double hs_denoiser_eps_slope(const hs_denoiser *denoiser, int t);
 /* HS_ERROR_ARGUMENT unless t is in [0, N). */
 hs_status hs_denoiser_check_timestep(const hs_denoiser *denoiser, int t, hs_error *err);
+/* What plans are to add their times to, or NULL. */
+hs_profile *hs_denoiser_profiler(hs_denoiser *denoiser);
 /* Count a pass that was made with plans of one's own. */
 void hs_denoiser_count_pass(hs_denoiser *denoiser, double seconds);
 /* Free the plans that are kept, for memory; the converted weights stay. */
 void hs_denoiser_drop_plans(hs_denoiser *denoiser);
+
+/*
+ * One U-Net pass with h [n,c,h,w] given in place of the network's own, which is
+ * not computed; x, t and eps as in hs_denoiser_eps. With the h that
+ * hs_denoiser_eps returns for x and t, eps is the same, bit for bit.
+ */
+hs_status hs_denoiser_eps_at_h(hs_denoiser *denoiser, int n, const float *x, const int *t,
+                               const float *h, float *eps, hs_error *err);
 
 /* hs_model_fingerprint of the denoiser's model. */
 hs_status hs_denoiser_fingerprint(const hs_denoiser *denoiser, char out[33], hs_error *err);

@@ -109,6 +109,7 @@ static hs_status hs_plan_point(hs_jacobian *j, const hs_cut cuts[2], hs_error *e
                                .outputs = outputs,
                                .output_count = 2,
                                .cache = hs_denoiser_cache(j->denoiser),
+                               .profile = hs_denoiser_profiler(j->denoiser),
                                .kept = kept,
                                .kept_count = count};
     hs_status status = backend->plan(j->unet.graph, &options, &j->point, err);
@@ -139,6 +140,7 @@ static hs_status hs_plan_product(hs_jacobian *j, hs_cut *cut, int k, hs_product 
                                .outputs = product.cut.outputs,
                                .output_count = 1,
                                .cache = hs_denoiser_cache(j->denoiser),
+                               .profile = hs_denoiser_profiler(j->denoiser),
                                .links = links,
                                .link_count = product.cut.kept_count};
     if (status == HS_OK)

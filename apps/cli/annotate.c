@@ -1,8 +1,6 @@
 /* hspace annotate: an index of samples and their scores. */
 #include "cli.h"
 
-#include "hspace_demo.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,22 +18,15 @@ typedef struct cli_annotate_options {
     cli_options common;
     int n;
     int64_t first;
-    const char *classifier, *preprocess, *class_names, *labels;
+    const char *labels;
     bool list;
 } cli_annotate_options;
 
-enum { KEY_FIRST = 0x200, KEY_CLASSIFIER, KEY_PREPROCESS, KEY_CLASS_NAMES, KEY_LABELS, KEY_LIST };
+enum { KEY_FIRST = 0x200, KEY_LABELS, KEY_LIST };
 
 static const struct argp_option annotate_options[] = {
     {"samples", 'n', "N", 0, "Samples; default 1000", 1},
     {"seed", KEY_FIRST, "FIRST", 0, "Seeds FIRST to FIRST + N - 1; default 0", 1},
-    {"classifier", KEY_CLASSIFIER, "C", 0,
-     "A transformers folder of ResNetForImageClassification, or a torchvision ResNet's state dict; "
-     "default: the embedded one",
-     2},
-    {"preprocess", KEY_PREPROCESS, "SPEC", 0,
-     "size=S,mean=M,std=D for a classifier whose folder does not say", 2},
-    {"class-names", KEY_CLASS_NAMES, "FILE", 0, "The classifier's labels, one a line", 2},
     {"labels", KEY_LABELS, "FILE", 0,
      "Import scores by seed from a CSV (seed or file_seed_N.png, then the attributes)", 3},
     {"list", KEY_LIST, NULL, 0, "Show what the index -o has", 3},
@@ -50,9 +41,6 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
         if (!cli_parse_int(arg, 0, INT64_MAX - CLI_MAX_ANNOTATED, &options->first, why))
             cli_usage_error("--seed: %s", why);
         return 0;
-    case KEY_CLASSIFIER: options->classifier = arg; return 0;
-    case KEY_PREPROCESS: options->preprocess = arg; return 0;
-    case KEY_CLASS_NAMES: options->class_names = arg; return 0;
     case KEY_LABELS: options->labels = arg; return 0;
     case KEY_LIST: options->list = true; return 0;
     case ARGP_KEY_ARG: /* annotate --list index.sqlite */
@@ -64,8 +52,11 @@ static error_t cli_annotate_parse(int key, char *arg, struct argp_state *state) 
     }
 }
 
-static const struct argp_child annotate_children[] = {
-    {&cli_sampling_argp, 0, NULL, 0}, {&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child annotate_children[] = {{&cli_sampling_argp, 0, NULL, 0},
+                                                      {&cli_classifier_argp, 0, NULL, 0},
+                                                      {&cli_common_argp, 0, NULL, 0},
+                                                      {&cli_profile_argp, 0, NULL, 0},
+                                                      {0}};
 static const struct argp annotate_argp = {.options = annotate_options,
                                           .parser = cli_annotate_parse,
                                           .args_doc = "[INDEX]",
@@ -77,6 +68,7 @@ typedef struct cli_annotation {
     const cli_annotate_options *options;
     hs_index *index;
     hs_classifier *classifier;
+    hs_classifier_info info;
     const char *const *names; /* [name_count], the classifier's */
     int name_count;
     int64_t source;
@@ -110,28 +102,25 @@ hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err) {
 
 /* -------------------------------------------------------------- scoring -- */
 
-static hs_status cli_open_classifier(cli_session *session, cli_annotation *work, hs_error *err) {
-    const cli_annotate_options *options = work->options;
-    hs_classifier_options wanted = hs_classifier_options_default();
-    char fingerprint[33];
-    hs_classifier_info info;
-    wanted.backend = options->common.backend;
-    wanted.threads = options->common.threads;
-    wanted.labels = options->class_names;
-    wanted.preprocess = options->preprocess;
-    hs_status status =
-        options->classifier
-            ? hs_classifier_open(options->classifier, &wanted, &session->monitor, &work->classifier,
-                                 err)
-            : hs_demo_classifier_open(&wanted, &session->monitor, &work->classifier, err);
-    if (status == HS_OK)
-        status = hs_classifier_fingerprint(work->classifier, fingerprint, err);
+/* Before the index is made, for a classifier that cannot be used is no reason for
+ * one. */
+static hs_status cli_annotate_classifier(cli_session *session, cli_annotation *work,
+                                         hs_error *err) {
+    hs_status status = cli_open_classifier(session, &work->classifier, err);
     if (status != HS_OK)
         return status;
-    hs_classifier_get_info(work->classifier, &info);
+    hs_classifier_get_info(work->classifier, &work->info);
     work->names = hs_classifier_labels(work->classifier, &work->name_count);
-    return hs_index_source(work->index, "classifier", info.name, fingerprint, work->names,
-                           work->name_count, &work->source, err);
+    return HS_OK;
+}
+
+static hs_status cli_annotate_source(cli_annotation *work, hs_error *err) {
+    char fingerprint[33];
+    hs_status status = hs_classifier_fingerprint(work->classifier, fingerprint, err);
+    return status == HS_OK
+               ? hs_index_source(work->index, "classifier", work->info.name, fingerprint,
+                                 work->names, work->name_count, &work->source, err)
+               : status;
 }
 
 static hs_status cli_annotate_room(cli_session *session, cli_annotation *work, hs_error *err) {
@@ -188,7 +177,7 @@ static hs_status cli_annotate_batch(cli_session *session, cli_annotation *work, 
 
 static hs_status cli_annotate_samples(cli_session *session, cli_annotation *work, hs_error *err) {
     bool done = false;
-    hs_status status = cli_open_classifier(session, work, err);
+    hs_status status = cli_annotate_source(work, err);
     if (status == HS_OK)
         status = cli_annotate_room(session, work, err);
     while (status == HS_OK && !done)
@@ -206,11 +195,9 @@ static hs_status cli_annotate_samples(cli_session *session, cli_annotation *work
 static hs_status cli_import_labels(cli_session *session, cli_annotation *work, hs_error *err) {
     hs_labels_view view;
     const char *path = work->options->labels;
-    hs_status status = hs_labels_load(path, false, &session->monitor, &work->labels, err);
-    if (status != HS_OK)
-        return status;
     hs_labels_view_get(work->labels, &view);
-    status = hs_index_import(work->index, path, work->labels, &session->monitor, &work->added, err);
+    hs_status status =
+        hs_index_import(work->index, path, work->labels, &session->monitor, &work->added, err);
     work->bad = view.bad + view.rows - work->added;
     return status;
 }
@@ -223,6 +210,10 @@ static hs_status cli_annotate_work(cli_session *session, cli_annotation *work, h
     }
     hs_status status = cli_open_sampler(session, 1, options->n, err);
     if (status == HS_OK)
+        status = options->labels
+                     ? hs_labels_load(options->labels, false, &session->monitor, &work->labels, err)
+                     : cli_annotate_classifier(session, work, err);
+    if (status == HS_OK)
         status = hs_index_open(options->common.output, true, &work->index, err);
     if (status == HS_OK)
         status = cli_bind_index(session, work->index, err);
@@ -234,15 +225,25 @@ static hs_status cli_annotate_work(cli_session *session, cli_annotation *work, h
 
 /* --------------------------------------------------------------- report -- */
 
-static void cli_annotate_text(const cli_annotation *work, const hs_index_attribute *list, int count,
-                              int64_t samples) {
-    if (work->options->list)
-        for (int i = 0; i < count; i++)
-            printf("%-24s %8lld samples, mean %8.4f, %g to %g, by %s\n", list[i].name,
-                   (long long)list[i].samples, list[i].mean, list[i].min, list[i].max,
-                   list[i].source);
-    else if (work->bad)
-        printf("%d rows left out; ", work->bad);
+static void cli_annotate_list(const cli_annotation *work, const hs_index_attribute *list, int count,
+                              int64_t samples, const hs_index_recipe *recipe) {
+    bool same = true;
+    for (int i = 0; i < count; i++)
+        printf("%-24s %8lld samples, mean %8.4f, %g to %g, by %s\n", list[i].name,
+               (long long)list[i].samples, list[i].mean, list[i].min, list[i].max, list[i].source);
+    printf("%lld samples with %d attributes in %s", (long long)samples, count,
+           work->options->common.output);
+    for (int i = 1; i < recipe->eta_count; i++)
+        same = same && recipe->eta[i] == recipe->eta[0];
+    if (recipe->eta_count)
+        printf(": %s, %d steps, eta %g%s", recipe->name, recipe->steps, recipe->eta[0],
+               same ? "" : " and others");
+    putchar('\n');
+}
+
+static void cli_annotate_text(const cli_annotation *work, int count, int64_t samples) {
+    if (work->bad)
+        printf("%d row%s left out; ", work->bad, work->bad == 1 ? "" : "s");
     printf("%d samples added, %lld samples with %d attributes in %s\n", work->added,
            (long long)samples, count, work->options->common.output);
 }
@@ -259,8 +260,10 @@ static hs_status cli_annotate_report(cli_session *session, cli_annotation *work,
     if (status == HS_OK)
         status = hs_index_recipe_get(work->index, &recipe, &any, err);
     if (status != HS_OK || !work->options->common.json) {
-        if (status == HS_OK)
-            cli_annotate_text(work, list, count, samples);
+        if (status == HS_OK && work->options->list)
+            cli_annotate_list(work, list, count, samples, &recipe);
+        else if (status == HS_OK)
+            cli_annotate_text(work, count, samples);
         free(list);
         return status;
     }
@@ -280,6 +283,10 @@ static hs_status cli_annotate_report(cli_session *session, cli_annotation *work,
         json_object_set_new(report, "eta", eta);
         json_object_set_new(report, "h_space", json_string(recipe.h_space));
     }
+    if (work->classifier) {
+        json_object_set_new(report, "classifier", json_string(work->info.name));
+        json_object_set_new(report, "scores", json_string(cli_score_names[work->info.kind]));
+    }
     json_object_set_new(report, "samples", json_integer(samples));
     json_object_set_new(report, "added", json_integer(work->added));
     json_object_set_new(report, "left_out", json_integer(work->bad));
@@ -295,7 +302,7 @@ int cli_annotate(int argc, char **argv) {
     cli_parse_command(&annotate_argp, argc, argv, &options);
     if (!options.common.output)
         cli_usage_error("annotate: -o says where the index is (x.sqlite)");
-    if (options.labels && (options.classifier || options.list))
+    if (options.labels && (options.common.classifier || options.list))
         cli_usage_error("--labels goes with neither --classifier nor --list");
     cli_session session;
     cli_session_begin(&session, &options.common);

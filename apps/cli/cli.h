@@ -30,6 +30,7 @@ int cli_edit(int argc, char **argv);
 int cli_annotate(int argc, char **argv);
 int cli_attribute(int argc, char **argv);
 int cli_disentangle(int argc, char **argv);
+int cli_evaluate(int argc, char **argv);
 int cli_pca(int argc, char **argv);
 int cli_invert(int argc, char **argv);
 int cli_jacobian(int argc, char **argv);
@@ -67,11 +68,14 @@ typedef struct cli_options {
     int threads;     /* 0: all */
     int64_t max_mem; /* 0: no bound */
     bool json, quiet;
+    bool profile; /* --profile of commands that do not edit */
     const char *output;
 
     int64_t *seeds; /* NULL: not given */
     int seed_count;
     const char *latent;
+    int64_t *items; /* of the latent file, in edit; NULL: all */
+    int item_count;
     int steps; /* 0: not given */
     double *eta;
     int eta_count; /* 0: not given */
@@ -84,10 +88,23 @@ typedef struct cli_options {
     int first, last; /* window; last < 0: all steps */
     bool window;     /* --window was given */
     bool sigma_profile, same_step;
+    bool space_wanted; /* directions must be of `space` */
+    hs_space space;
+
+    const char *classifier; /* NULL: the embedded one */
+    const char *preprocess, *class_names;
+    hs_classifier_kind scores;
 } cli_options;
 
-/* Children for a command's argp: model and machine; sampling; --seed and its kin; edits. */
-extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp;
+/* What --scores takes, by hs_classifier_kind. */
+extern const char *const cli_score_names[];
+
+/* Children for a command's argp: model and machine; sampling; --seed and its kin; edits;
+ * --classifier and its kin. */
+extern const struct argp cli_common_argp, cli_sampling_argp, cli_start_argp, cli_edit_argp,
+    cli_classifier_argp;
+/* --profile, for commands without cli_edit_argp, where the name means another thing. */
+extern const struct argp cli_profile_argp;
 
 /* Parse a command's arguments into `input`, a struct that begins with
  * cli_options. Ends the program on --help, --version and mistakes. */
@@ -97,6 +114,9 @@ error_t cli_default_key(int key, char *arg, struct argp_state *state);
 /* The value of an option or a usage error that names it. */
 int cli_option_int(const char *option, const char *text, int64_t min, int64_t max);
 double cli_option_number(const char *option, const char *text, double min, double max);
+/* "A,B" added to a list of strings [*count]; a usage error for an empty name.
+ * cli_free_strings. */
+void cli_split_names(const char *option, const char *arg, char ***list, int *count);
 void cli_options_free(cli_options *options);
 
 /* ------------------------------------------------------------ progress -- */
@@ -144,10 +164,17 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err);
 /* These and the sampler, --latent included; default_eta where --eta is not
  * given. Plans for `items` images, so that the first step is ready. */
 hs_status cli_open_sampler(cli_session *session, double default_eta, int items, hs_error *err);
+#define CLI_LOW_PSNR 20.0 /* dB: below it an edit does not start from this image */
+/* Before an edit: of --latent keep options->items alone, where they are given, and
+ * warn of images whose inversion did not give them back. */
+hs_status cli_pick_items(cli_session *session, hs_error *err);
 /* -d: loaded, fitted to the sampler, ready as session->edits. */
 hs_status cli_open_directions(cli_session *session, hs_error *err);
 /* Plan for a batch of up to `items`; the end of load_seconds. */
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err);
+
+/* --classifier, or the embedded one. */
+hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err);
 
 /* annotate.c: the index is of this session's samples; a new one becomes so. */
 hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err);
@@ -160,6 +187,9 @@ json_t *cli_report_new(const cli_session *session);
 /* Print it on stdout and drop the reference; a failure shows at the end of the
  * program (cli_guard_streams). */
 void cli_report_print(json_t *report);
+/* What --profile asks for: as an object, and as a table on stderr. */
+json_t *cli_profile_json(const cli_session *session);
+void cli_profile_print(const cli_session *session);
 json_t *cli_json_ints(const int *values, int count);
 json_t *cli_json_int64s(const int64_t *values, int count);
 
@@ -237,6 +267,8 @@ typedef struct cli_run {
     float *h; /* out: [rows*columns,T,c,h,w], with keep_h */
 } cli_run;
 hs_status cli_run_sample(cli_session *session, cli_run *run, hs_error *err);
+/* Metadata of a latent file that the session knows: eta, h_space, model. */
+json_t *cli_tensors_facts(const cli_session *session);
 /* The latent file of --tensors: item r * columns + s. */
 hs_status cli_run_save_tensors(cli_session *session, const cli_run *run, const char *path,
                                hs_error *err);
@@ -288,6 +320,11 @@ typedef struct cli_inputs {
 /* The files named, in order, and the images in the folders named, by name. */
 hs_status cli_find_inputs(const cli_session *session, char **paths, int count, cli_inputs *out,
                           hs_error *err);
+/* The value of --crop, x, y, w, h, or a usage error. */
+void cli_option_crop(const char *arg, int crop[4]);
+/* One image cut (crop or NULL) and resized for the session's model: x [C,H,W]. */
+hs_status cli_read_input(const cli_session *session, const char *path, const int *crop, float *x,
+                         hs_error *err);
 /* Read them for the session's model: hs_pixels_fit with `crop` or NULL. One that
  * cannot be used is named on stderr and moves to `bad`; fails if none is left. */
 hs_status cli_read_inputs(cli_session *session, const int *crop, cli_inputs *inputs, hs_error *err);

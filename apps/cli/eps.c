@@ -42,7 +42,8 @@ static error_t cli_eps_parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-static const struct argp_child eps_children[] = {{&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child eps_children[] = {
+    {&cli_common_argp, 0, NULL, 0}, {&cli_profile_argp, 0, NULL, 0}, {0}};
 static const struct argp eps_argp = {
     .options = eps_options, .parser = cli_eps_parse, .doc = doc, .children = eps_children};
 

@@ -20,7 +20,8 @@ static error_t cli_info_parse(int key, char *arg, struct argp_state *state) {
     return cli_default_key(key, arg, state);
 }
 
-static const struct argp_child info_children[] = {{&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child info_children[] = {
+    {&cli_common_argp, 0, NULL, 0}, {&cli_profile_argp, 0, NULL, 0}, {0}};
 static const struct argp info_argp = {
     .options = info_options, .parser = cli_info_parse, .doc = doc, .children = info_children};
 

@@ -5,21 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char doc[] =
     "Turn real images into latents, a file that `sample` and `edit` start from. Images are turned "
     "upright by their EXIF tag, cut to the model's proportions around their centre and resized. A "
     "folder stands for the images in it, sorted by name. Each latent is decoded again, and the "
-    "PSNR of that round trip printed and stored; below 20 dB it warns.";
-
-#define CLI_LOW_PSNR 20.0 /* dB: below it an edit does not start from this image */
+    "PSNR of that round trip printed and stored; below 20 dB it warns. A run that was stopped goes "
+    "on when the same command is given again.";
 
 typedef struct cli_invert_options {
     cli_options common;
     hs_invert_options invert;
     bool crops;
     int crop[4]; /* x, y, w, h */
-    const char *preview;
+    const char *preview, *resume;
     char **paths; /* [path_count], argv's */
     int path_count;
 } cli_invert_options;
@@ -32,7 +32,7 @@ typedef struct cli_inverted {
     float *reconstruction; /* [count,C,H,W] */
 } cli_inverted;
 
-enum { KEY_METHOD = 0x200, KEY_SEED, KEY_CROP, KEY_PREVIEW };
+enum { KEY_METHOD = 0x200, KEY_SEED, KEY_CROP, KEY_PREVIEW, KEY_RESUME };
 
 static const char *const cli_methods[] = {"ddim", "x0", "x_prev", "dpm"};
 
@@ -46,21 +46,8 @@ static const struct argp_option invert_options[] = {
     {"crop", KEY_CROP, "X,Y,W,H", 0, "The part to use, in pixels of the upright image", 1},
     {"preview", KEY_PREVIEW, "GRID", 0,
      "Draw original, reconstruction and, with -d, the edited image", 2},
+    {"resume", KEY_RESUME, "FILE", 0, "Where finished images are kept; default OUTPUT.resume", 2},
     {0}};
-
-static void cli_parse_crop(cli_invert_options *options, const char *arg) {
-    char why[CLI_WHY];
-    int64_t *values = NULL;
-    int count = 0;
-    if (!cli_parse_ints(arg, 0, INT32_MAX, 4, &values, &count, why))
-        cli_usage_error("--crop: %s", why);
-    if (count != 4 || values[2] < 1 || values[3] < 1)
-        cli_usage_error("--crop: '%.60s' is not X,Y,W,H such as 10,20,128,128", arg);
-    for (int i = 0; i < 4; i++)
-        options->crop[i] = (int)values[i];
-    options->crops = true;
-    free(values);
-}
 
 static error_t cli_invert_parse(int key, char *arg, struct argp_state *state) {
     cli_invert_options *options = state->input;
@@ -77,8 +64,12 @@ static error_t cli_invert_parse(int key, char *arg, struct argp_state *state) {
         if (!cli_parse_int(arg, 0, INT64_MAX - CLI_MAX_INPUTS, &options->invert.seed, why))
             cli_usage_error("--seed: %s", why);
         return 0;
-    case KEY_CROP: cli_parse_crop(options, arg); return 0;
+    case KEY_CROP:
+        cli_option_crop(arg, options->crop);
+        options->crops = true;
+        return 0;
     case KEY_PREVIEW: options->preview = arg; return 0;
+    case KEY_RESUME: options->resume = arg; return 0;
     case ARGP_KEY_ARG:
         options->paths = state->argv + state->next - 1;
         options->path_count = state->argc - state->next + 1;
@@ -129,11 +120,12 @@ static void cli_invert_check(const cli_invert_options *options) {
     }
     cli_path paths[] = {{"-o", common->output, true},
                         {"--preview", options->preview, true},
+                        {"--resume", options->invert.resume, true},
                         {"an image", NULL, false}};
-    cli_check_distinct(paths, 2);
+    cli_check_distinct(paths, 3);
     for (int i = 0; i < options->path_count; i++) {
-        paths[2].path = options->paths[i];
-        cli_check_distinct(paths, 3);
+        paths[3].path = options->paths[i];
+        cli_check_distinct(paths, 4);
     }
 }
 
@@ -145,8 +137,8 @@ static double cli_invert_bytes(const cli_session *session, bool with_z, int coun
     const int *h = session->info.h[hs_denoiser_h_space(session->denoiser)];
     double size = (double)cli_float_count(1, image, 3), h_size = (double)cli_float_count(1, h, 3);
     double T = hs_sampler_steps(session->sampler);
-    /* Twice x_0, x_T, the reconstruction; z and h. */
-    return sizeof(float) * (double)count * (4 * size + T * (h_size + (with_z ? size : 0)));
+    /* Twice x_0 and the reconstruction, x_T; z and h. */
+    return sizeof(float) * (double)count * (5 * size + T * (h_size + (with_z ? size : 0)));
 }
 
 /* Time and memory, before the work; refuse what --max-mem has no room for. */
@@ -257,9 +249,15 @@ static hs_status cli_invert_work(cli_session *session, const cli_invert_options 
                        &session->monitor, &made->latents, made->psnr, made->reconstruction, err);
     cli_progress_end(&session->progress);
     if (status == HS_ERROR_CANCELLED)
-        return cli_fail(err, status, "stopped; nothing was written");
+        return cli_fail(err, status,
+                        access(options->invert.resume, F_OK) == 0
+                            ? "stopped; the same command goes on from %s"
+                            : "stopped before the first images were done (nothing in %s)",
+                        options->invert.resume);
     if (status == HS_OK)
         status = cli_save_latents(made, options->common.output, err);
+    if (status == HS_OK)
+        unlink(options->invert.resume); /* its work is in the output now; it may not exist */
     for (int i = 0; i < inputs->count && status == HS_OK; i++)
         if (made->psnr[i] < CLI_LOW_PSNR)
             cli_message("warning: %s: its reconstruction has %.1f dB, below %g: an edit would not "
@@ -309,6 +307,11 @@ static void cli_invert_report(const cli_session *session, const cli_invert_optio
 int cli_invert(int argc, char **argv) {
     cli_invert_options options = {.invert = hs_invert_options_default()};
     cli_parse_command(&invert_argp, argc, argv, &options);
+    char *resume = NULL;
+    if (!options.resume && options.common.output &&
+        asprintf(&resume, "%s.resume", options.common.output) < 0)
+        cli_usage_error("out of memory");
+    options.invert.resume = options.resume ? options.resume : resume;
     cli_invert_check(&options);
     cli_session session;
     cli_session_begin(&session, &options.common);
@@ -328,6 +331,7 @@ int cli_invert(int argc, char **argv) {
     free(made.psnr);
     hs_latents_free(made.latents);
     cli_inputs_free(&made.inputs);
+    free(resume);
     cli_session_end(&session);
     cli_options_free(&options.common);
     return result;

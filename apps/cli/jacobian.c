@@ -166,8 +166,10 @@ static error_t cli_jacobian_parse(int key, char *arg, struct argp_state *state) 
     }
 }
 
-static const struct argp_child jacobian_children[] = {
-    {&cli_sampling_argp, 0, NULL, 0}, {&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child jacobian_children[] = {{&cli_sampling_argp, 0, NULL, 0},
+                                                      {&cli_common_argp, 0, NULL, 0},
+                                                      {&cli_profile_argp, 0, NULL, 0},
+                                                      {0}};
 static const struct argp jacobian_argp = {.options = jacobian_options,
                                           .parser = cli_jacobian_parse,
                                           .doc = doc,

@@ -12,6 +12,7 @@ static const cli_command commands[] = {
     {"annotate", "Score samples with a classifier, into an index", cli_annotate},
     {"attribute", "Find the direction of an attribute from labels", cli_attribute},
     {"disentangle", "Project other directions out of one", cli_disentangle},
+    {"evaluate", "Measure what directions change, and what else", cli_evaluate},
     {"edit", "Make images with directions applied", cli_edit},
     {"invert", "Turn real images into latents", cli_invert},
     {"eps", "One U-Net pass on given tensors", cli_eps},

@@ -26,7 +26,11 @@ enum {
     KEY_JSON,
     KEY_QUIET,
     KEY_PROFILE,
-    KEY_SAME_STEP
+    KEY_SAME_STEP,
+    KEY_CLASSIFIER,
+    KEY_PREPROCESS,
+    KEY_CLASS_NAMES,
+    KEY_SCORES
 };
 
 int cli_option_int(const char *option, const char *text, int64_t min, int64_t max) {
@@ -239,10 +243,63 @@ static error_t cli_start_parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
+/* Who scores images. */
+static const struct argp_option cli_classifier_options[] = {
+    {"classifier", KEY_CLASSIFIER, "C", 0,
+     "A transformers folder of ResNetForImageClassification, or a torchvision ResNet's state dict; "
+     "default: the embedded one",
+     2},
+    {"preprocess", KEY_PREPROCESS, "SPEC", 0,
+     "size=S,mean=M,std=D for a classifier whose folder does not say", 2},
+    {"class-names", KEY_CLASS_NAMES, "FILE", 0, "The classifier's labels, one a line", 2},
+    {"scores", KEY_SCORES, "softmax|sigmoid|regression|pairs|pose", 0,
+     "How the classifier's outputs become scores, where its files do not say", 2},
+    {0}};
+
+const char *const cli_score_names[] = {"auto", "softmax", "sigmoid", "regression", "pairs", "pose"};
+
+static hs_classifier_kind cli_parse_scores(const char *arg) {
+    for (int i = 1; i < (int)(sizeof cli_score_names / sizeof *cli_score_names); i++)
+        if (!strcmp(arg, cli_score_names[i]))
+            return (hs_classifier_kind)i;
+    cli_usage_error("--scores: '%.60s' is none of softmax, sigmoid, regression, pairs, pose", arg);
+}
+
+static error_t cli_classifier_parse(int key, char *arg, struct argp_state *state) {
+    cli_options *options = state->input;
+    switch (key) {
+    case KEY_CLASSIFIER: options->classifier = arg; return 0;
+    case KEY_PREPROCESS: options->preprocess = arg; return 0;
+    case KEY_CLASS_NAMES: options->class_names = arg; return 0;
+    case KEY_SCORES: options->scores = cli_parse_scores(arg); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+void cli_split_names(const char *option, const char *arg, char ***list, int *count) {
+    size_t parts = (size_t)*count + 1;
+    for (const char *p = arg; *p; p++)
+        parts += *p == ',';
+    char **names = realloc(*list, (parts + 1) * sizeof *names);
+    char *copy = strdup(arg), *rest = copy;
+    if (!names || !copy)
+        cli_usage_error("%s: out of memory", option);
+    *list = names;
+    for (char *name = strsep(&rest, ","); name; name = strsep(&rest, ",")) {
+        if (!*name)
+            cli_usage_error("%s: '%.100s' has an empty name", option, arg);
+        if (!(names[(*count)++] = strdup(name)))
+            cli_usage_error("%s: out of memory", option);
+    }
+    free(copy);
+}
+
 const struct argp cli_common_argp = {.options = cli_common_options, .parser = cli_common_parse};
 const struct argp cli_sampling_argp = {.options = cli_sampling_options,
                                        .parser = cli_sampling_parse};
 const struct argp cli_edit_argp = {.options = cli_edit_options, .parser = cli_edit_parse};
+const struct argp cli_classifier_argp = {.options = cli_classifier_options,
+                                         .parser = cli_classifier_parse};
 const struct argp cli_start_argp = {.options = cli_start_options, .parser = cli_start_parse};
 
 /* argp and getopt take the program's name from argv[0]; complaints begin with
@@ -275,6 +332,7 @@ void cli_parse_command(const struct argp *argp, int argc, char **argv, void *inp
 
 void cli_options_free(cli_options *options) {
     free(options->seeds);
+    free(options->items);
     free(options->eta);
     for (int i = 0; i < options->direction_count; i++)
         cli_direction_spec_free(&options->directions[i]);

@@ -97,8 +97,10 @@ static error_t cli_pca_parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-static const struct argp_child pca_children[] = {
-    {&cli_sampling_argp, 0, NULL, 0}, {&cli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child pca_children[] = {{&cli_sampling_argp, 0, NULL, 0},
+                                                 {&cli_common_argp, 0, NULL, 0},
+                                                 {&cli_profile_argp, 0, NULL, 0},
+                                                 {0}};
 static const struct argp pca_argp = {
     .options = pca_options, .parser = cli_pca_parse, .doc = doc, .children = pca_children};
 

@@ -41,6 +41,7 @@ hs_status cli_save_recipe(cli_session *session, const char *path, hs_error *err)
                             .fingerprint = fingerprint,
                             .seed = options->seeds ? options->seeds[0] : 0,
                             .latent = latent,
+                            .latent_item = options->items ? (int)options->items[0] : 0,
                             .steps = hs_sampler_steps(session->sampler),
                             .eta = hs_sampler_eta(session->sampler),
                             .eta_count = options->eta_count > 1 ? options->eta_count : 1,
@@ -96,23 +97,23 @@ static hs_status cli_apply_edits(cli_options *options, const hs_recipe *recipe, 
 
 hs_status cli_apply_recipe(cli_options *options, const char *path, hs_recipe **keep,
                            hs_error *err) {
-    if (options->seeds || options->latent || options->direction_count)
+    if (options->seeds || options->latent || options->items || options->direction_count)
         cli_usage_error("--replay takes seed, latent and directions from the recipe: leave out "
-                        "--seed, --latent and -d");
+                        "--seed, --latent, --item and -d");
     hs_status status = hs_recipe_load(path, keep, err);
     if (status != HS_OK)
         return status;
     const hs_recipe *recipe = *keep;
-    if (recipe->latent_item != 0)
-        return cli_fail(err, HS_ERROR_UNSUPPORTED,
-                        "%s: takes item %d of a latent file; only item 0 can be replayed", path,
-                        recipe->latent_item);
     options->latent = recipe->latent;
+    options->items = recipe->latent ? calloc(1, sizeof *options->items) : NULL;
     options->seeds = recipe->latent ? NULL : calloc(1, sizeof *options->seeds);
     free(options->eta);
     options->eta = calloc((size_t)recipe->eta_count + 1, sizeof *options->eta);
-    if (!options->eta || (!options->seeds && !recipe->latent))
+    if (!options->eta || (!options->seeds && !recipe->latent) ||
+        (!options->items && recipe->latent))
         return cli_fail_memory(err);
+    if (options->items)
+        options->items[options->item_count++] = recipe->latent_item;
     if (options->seeds)
         options->seeds[0] = recipe->seed;
     options->seed_count = 1;

@@ -35,6 +35,8 @@ json_t *cli_report_new(const cli_session *session) {
     json_object_set_new(report, "passes", json_integer(stats.passes));
     json_object_set_new(report, "seconds_per_pass", json_real(stats.seconds_per_pass));
     json_object_set_new(report, "peak_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
+    if (session->options->profile)
+        json_object_set_new(report, "profile", cli_profile_json(session));
     return report;
 }
 

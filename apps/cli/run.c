@@ -86,8 +86,7 @@ static float *cli_repeat(const float *data, int rows, int columns, size_t size) 
     return out;
 }
 
-/* What the tensors alone do not say; values are strings, as safetensors wants. */
-static char *cli_tensors_metadata(cli_session *session, const cli_run *run) {
+json_t *cli_tensors_facts(const cli_session *session) {
     static const char *const positions[] = {"before", "middle", "after"};
     char fingerprint[33];
     int T = hs_sampler_steps(session->sampler);
@@ -103,6 +102,13 @@ static char *cli_tensors_metadata(cli_session *session, const cli_run *run) {
                         json_string(positions[hs_denoiser_h_space(session->denoiser)]));
     if (hs_model_fingerprint(session->model, fingerprint, NULL) == HS_OK)
         json_object_set_new(object, "model", json_string(fingerprint));
+    return object;
+}
+
+/* What the tensors alone do not say; values are strings, as safetensors wants. */
+static char *cli_tensors_metadata(const cli_session *session, const cli_run *run) {
+    json_t *object = cli_tensors_facts(session), *list;
+    char *text;
     if (run->seeds) {
         list = json_array(); /* one an item, as the tensors are */
         for (int i = 0; i < run->rows * run->columns; i++)
@@ -117,6 +123,44 @@ static char *cli_tensors_metadata(cli_session *session, const cli_run *run) {
     return text;
 }
 
+/* Does an edit move x_T? Then it is another one for every strength. */
+static bool cli_moves_noise(const cli_run *run) {
+    for (int e = 0; e < run->edit_count; e++) {
+        hs_directions_view view;
+        hs_directions_view_get(run->edits[e].directions, &view);
+        if (view.space == HS_SPACE_NOISE)
+            return true;
+    }
+    return false;
+}
+
+/* x_T and z [rows*columns] as the images started. */
+static hs_status cli_moved_latents(cli_session *session, const cli_run *run, hs_latents **out,
+                                   hs_error *err) {
+    size_t items = (size_t)run->rows * (size_t)run->columns, edits = (size_t)run->edit_count;
+    int64_t *seeds = calloc(items, sizeof *seeds);
+    int *picked = calloc(items, sizeof *picked);
+    double *per_item = calloc(items * edits + 1, sizeof *per_item);
+    hs_latents *spread = NULL;
+    hs_status status = seeds && picked && per_item ? HS_OK : cli_fail_memory(err);
+    for (size_t i = 0; status == HS_OK && i < items; i++) {
+        size_t row = i / (size_t)run->columns, cell = run->by_row ? i : i % (size_t)run->columns;
+        seeds[i] = run->seeds ? run->seeds[row] : 0;
+        picked[i] = (int)row;
+        memcpy(per_item + i * edits, run->strengths + cell * edits, edits * sizeof *per_item);
+    }
+    if (status == HS_OK && !run->seeds)
+        status = hs_latents_pick(session->latents, (int)items, picked, &spread, err);
+    if (status == HS_OK)
+        status = hs_latents_edited(session->sampler, (int)items, run->seeds ? seeds : NULL, spread,
+                                   run->edits, run->edit_count, per_item, NULL, out, err);
+    hs_latents_free(spread);
+    free(per_item);
+    free(picked);
+    free(seeds);
+    return status;
+}
+
 hs_status cli_run_save_tensors(cli_session *session, const cli_run *run, const char *path,
                                hs_error *err) {
     const hs_model_info *info = &session->info;
@@ -127,14 +171,18 @@ hs_status cli_run_save_tensors(cli_session *session, const cli_run *run, const c
     int64_t *wide = calloc((size_t)T, sizeof *wide);
     char *metadata = cli_tensors_metadata(session, run);
     hs_status status = wide && metadata ? HS_OK : cli_fail_memory(err);
-    if (status == HS_OK && run->seeds)
+    bool moved = cli_moves_noise(run);
+    if (status == HS_OK && moved)
+        status = cli_moved_latents(session, run, &own, err);
+    else if (status == HS_OK && run->seeds)
         status = hs_latents_from_seeds(session->sampler, run->rows, run->seeds, &own, err);
     if (status == HS_OK) {
+        int columns = moved ? 1 : run->columns, rows = run->rows * run->columns / columns;
         hs_latents_view start;
         hs_latents_view_get(own ? own : session->latents, &start);
-        x_T = cli_repeat(start.x_T, run->rows, run->columns, cli_float_count(1, info->image, 3));
+        x_T = cli_repeat(start.x_T, rows, columns, cli_float_count(1, info->image, 3));
         if (start.z)
-            z = cli_repeat(start.z, run->rows, run->columns, cli_float_count(T, info->image, 3));
+            z = cli_repeat(start.z, rows, columns, cli_float_count(T, info->image, 3));
         for (int i = 0; i < T; i++)
             wide[i] = timesteps[i];
         hs_latents_view view = {.n = run->rows * run->columns,

@@ -31,6 +31,7 @@ static error_t cli_sample_parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_child sample_children[] = {{&cli_start_argp, 0, NULL, 0},
                                                     {&cli_sampling_argp, 0, NULL, 0},
                                                     {&cli_common_argp, 0, NULL, 0},
+                                                    {&cli_profile_argp, 0, NULL, 0},
                                                     {0}};
 static const struct argp sample_argp = {
     .options = sample_options, .parser = cli_sample_parse, .doc = doc, .children = sample_children};

@@ -14,6 +14,8 @@ void cli_session_begin(cli_session *session, const cli_options *options) {
 
 void cli_session_end(cli_session *session) {
     cli_progress_end(&session->progress);
+    if (session->options->profile && !session->options->json && session->denoiser)
+        cli_profile_print(session);
     for (int i = 0; session->fitted && i < session->options->direction_count; i++)
         hs_directions_free(session->fitted[i]);
     free(session->fitted);
@@ -38,6 +40,7 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     wanted.threads = options->threads;
     wanted.h_space = options->h_space;
     wanted.max_mem = options->max_mem;
+    wanted.profile = options->profile;
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 
@@ -47,6 +50,33 @@ hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
     if (status == HS_OK)
         session->load_seconds = cli_seconds_since_start();
     return status;
+}
+
+hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err) {
+    const cli_options *options = session->options;
+    const int *image = session->info.image;
+    hs_classifier_options wanted = hs_classifier_options_default();
+    hs_classifier_info info;
+    wanted.backend = options->backend;
+    wanted.threads = options->threads;
+    wanted.labels = options->class_names;
+    wanted.preprocess = options->preprocess;
+    wanted.kind = options->scores;
+    hs_status status =
+        options->classifier
+            ? hs_classifier_open(options->classifier, &wanted, &session->monitor, out, err)
+            : hs_demo_classifier_open(&wanted, &session->monitor, out, err);
+    if (status != HS_OK)
+        return status;
+    hs_classifier_get_info(*out, &info);
+    if (info.channels != image[0])
+        return cli_fail(err, HS_ERROR_MISMATCH,
+                        "%s: a classifier of images with %d channels, those of %s have %d",
+                        info.name, info.channels, session->info.name, image[0]);
+    if (info.height && (info.height != image[1] || info.width != image[2]))
+        cli_message("note: images of %d x %d are resized to %d x %d for %s", image[2], image[1],
+                    info.width, info.height, info.name);
+    return HS_OK;
 }
 
 /* The eta of a latent file is the one that its z were made for; malloc'ed, or
@@ -124,6 +154,64 @@ hs_status cli_open_sampler(cli_session *session, double default_eta, int items, 
     return cli_make_ready(session, items, err);
 }
 
+/* The list that one metadata value holds, or NULL; json_decref() it. */
+static json_t *cli_metadata_list(const json_t *metadata, const char *key) {
+    const char *text = json_string_value(json_object_get(metadata, key));
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+/* Images that were inverted badly: an edit starts from something else. */
+static void cli_warn_inversion(const cli_session *session) {
+    hs_latents_view view;
+    hs_latents_view_get(session->latents, &view);
+    json_t *metadata = view.metadata ? json_loads(view.metadata, 0, NULL) : NULL;
+    json_t *psnr = cli_metadata_list(metadata, "psnr");
+    json_t *names = cli_metadata_list(metadata, "images");
+    const int64_t *items = session->options->items;
+    int shown = 0;
+    for (size_t i = 0; i < json_array_size(psnr); i++) {
+        double db = json_number_value(json_array_get(psnr, i));
+        const char *name = json_string_value(json_array_get(names, i));
+        if (db >= CLI_LOW_PSNR || shown++ >= 5)
+            continue;
+        cli_message("warning: %s: latent %lld (%.200s) was inverted to %.1f dB only, below %g: the "
+                    "edit does not start from this image",
+                    session->options->latent, items ? (long long)items[i] : (long long)i,
+                    name ? name : "unnamed", db, CLI_LOW_PSNR);
+    }
+    if (shown > 5)
+        cli_message("warning: %s: so were %d more", session->options->latent, shown - 5);
+    json_decref(names);
+    json_decref(psnr);
+    json_decref(metadata);
+}
+
+hs_status cli_pick_items(cli_session *session, hs_error *err) {
+    const cli_options *options = session->options;
+    hs_latents *picked = NULL;
+    if (!session->latents)
+        return HS_OK;
+    if (!options->items) {
+        cli_warn_inversion(session);
+        return HS_OK;
+    }
+    int *items = calloc((size_t)options->item_count, sizeof *items);
+    if (!items)
+        return cli_fail_memory(err);
+    for (int i = 0; i < options->item_count; i++)
+        items[i] = (int)options->items[i];
+    hs_status status = hs_latents_pick(session->latents, options->item_count, items, &picked, err);
+    free(items);
+    if (status != HS_OK) {
+        hs_error inner = *err;
+        return cli_fail(err, status, "%.200s: %.700s", options->latent, inner.message);
+    }
+    hs_latents_free(session->latents);
+    session->latents = picked;
+    cli_warn_inversion(session);
+    return HS_OK;
+}
+
 /* --profile sigma and --same-step, for edit i. */
 static hs_status cli_shape_edit(cli_session *session, int i, hs_error *err) {
     const cli_options *options = session->options;
@@ -167,6 +255,12 @@ static hs_status cli_open_direction(cli_session *session, int i, hs_error *err) 
                  hs_directions_name(loaded, 0), count);
         session->monitor.notice(session->monitor.ctx, text);
     }
+    hs_directions_view view;
+    hs_directions_view_get(loaded, &view);
+    bool noise = view.space == HS_SPACE_NOISE;
+    if (status == HS_OK && options->space_wanted && noise != (options->space == HS_SPACE_NOISE))
+        status = cli_fail(err, HS_ERROR_MISMATCH, "%s: its directions are of %s, and --space is %s",
+                          spec->file, noise ? "noise" : "h", noise ? "h" : "noise");
     if (status == HS_OK)
         status = hs_directions_fit(loaded, session->sampler, &session->monitor, &session->fitted[i],
                                    err);

@@ -26,12 +26,20 @@ typedef struct hs_link {
     hs_value source_value; /* in the graph of `source` */
 } hs_link;
 
+/* Where the time of passes goes, summed over all plans that were given this. */
+#define HS_PROFILE_KINDS 48
+typedef struct hs_profile {
+    hs_profile_row rows[HS_PROFILE_KINDS]; /* in the order in which they were first planned */
+    int count;
+    int64_t mark; /* nanoseconds: when the step that now runs began */
+} hs_profile;
+
 typedef struct hs_plan_options {
     int threads;             /* 0: all CPUs */
     bool double_precision;   /* ref only: keep doubles between ops */
     const hs_value *outputs; /* [output_count] values that the caller will read */
     int output_count;
-    hs_weight_cache *cache;  /* converted weights shared by plans, or NULL */
+    hs_weight_cache *cache; /* converted weights shared by plans, or NULL */
     /* [kept_count] values, inputs included, weights not, that stay in the plan
      * after execute, in the back end's own layout, for the links of others. They
      * count in the bytes of this plan; a value may be kept and an output. */
@@ -39,6 +47,7 @@ typedef struct hs_plan_options {
     int kept_count;
     const hs_link *links; /* [link_count] */
     int link_count;
+    hs_profile *profile; /* outlives the plan; NULL: none. `ref` keeps none */
 } hs_plan_options;
 
 /* Memory of a plan. Plans with one weight cache share their weights and, as they

@@ -32,6 +32,7 @@ set(SOURCES
   backends/onednn/norm_tangent.c
   backends/onednn/plan.c
   backends/onednn/pool.c
+  backends/onednn/profile.c
   backends/onednn/resample.c
   backends/onednn/small.c
   backends/onednn/transfer.c

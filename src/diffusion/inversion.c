@@ -104,13 +104,21 @@ static hs_status hs_check_images(const hs_inversion *job, const float *x_0, hs_e
     return HS_OK;
 }
 
-static hs_status hs_check_invert(const hs_inversion *job, const float *x_0, hs_error *err) {
+static hs_status hs_check_invert(const hs_inversion *job, const float *x_0, bool wants_image,
+                                 hs_error *err) {
     if (job->n < 1 || !x_0)
         return hs_fail(err, HS_ERROR_ARGUMENT, "invert: %d images%s, expected 1 or more", job->n,
                        x_0 ? "" : " (NULL)");
     if (job->options.method < HS_INVERT_DDIM || job->options.method > HS_INVERT_DPM)
         return hs_fail(err, HS_ERROR_ARGUMENT, "invert: method %d, expected ddim, x0, x_prev, dpm",
                        (int)job->options.method);
+    if (!(job->options.resume_every >= 0))
+        return hs_fail(err, HS_ERROR_ARGUMENT, "invert: resume_every is %g, expected 0 or more",
+                       job->options.resume_every);
+    if (job->options.unchecked && wants_image)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "invert: there is no reconstruction of an "
+                       "inversion that is not checked");
     if (job->options.seed < 0 || job->options.seed > INT64_MAX - job->n)
         return hs_fail(err, HS_ERROR_ARGUMENT, "invert: seed %lld, expected 0 or more",
                        (long long)job->options.seed);
@@ -137,39 +145,58 @@ static hs_status hs_inversion_scratch(hs_inversion *job, hs_error *err) {
     return HS_OK;
 }
 
-static hs_status hs_inversion_run(hs_inversion *job, hs_error *err) {
-    bool ddim = job->options.method == HS_INVERT_DDIM;
-    job->total = (double)job->n * (job->sampler->T + (hs_inversion_fixed_point(job) ? 1 : 0));
-    HS_TRY(hs_progress(job->monitor, "inverting", 0, job->total, err));
-    for (int first = 0; first < job->n; first += job->batch) {
-        int count = job->n - first < job->batch ? job->n - first : job->batch;
-        HS_TRY(ddim ? hs_invert_ddim(job, first, count, err)
-                    : hs_invert_edit_friendly(job, first, count, err));
-    }
+/* hs_sample calls what it does "sampling"; here it is the check, and counts on. */
+static bool hs_decode_progress(void *ctx, const char *phase, double done, double total) {
+    const hs_inversion *job = ctx;
+    const hs_monitor *outer = job->monitor;
+    double passes = total > 0 ? job->decoding * done / total : 0;
+    return !outer || !outer->progress ||
+           outer->progress(outer->ctx, "inverting", job->done + passes, job->total);
+}
+
+/* Decode the latents of images first ... first+count-1, and judge them. */
+static hs_status hs_round_trip(hs_inversion *job, int first, int count, hs_error *err) {
+    const hs_latents *all = job->latents;
+    size_t at = (size_t)first * job->image_size, T = (size_t)all->T;
+    hs_latents part = *all;
+    hs_monitor monitor = {.ctx = job, .progress = hs_decode_progress};
+    part.n = count;
+    part.x_T += at;
+    part.x_0 += at;
+    part.h += (size_t)first * T * job->h_size;
+    if (part.z)
+        part.z += at * T;
+    job->decoding = (double)count * all->T;
+    HS_TRY(hs_sample(job->sampler, count, NULL, &part, NULL, 0, NULL, &monitor,
+                     job->reconstruction + at, NULL, err));
+    job->done += job->decoding;
+    hs_inversion_measure(job, first, count);
     return HS_OK;
 }
 
-/* hs_sample calls what it does "sampling"; here it is the check. */
-static bool hs_decode_progress(void *ctx, const char *phase, double done, double total) {
-    const hs_monitor *outer = ctx;
-    return !outer->progress || outer->progress(outer->ctx, "decoding", done, total);
+/* One batch there and back. */
+static hs_status hs_inversion_batch(hs_inversion *job, hs_error *err) {
+    bool ddim = job->options.method == HS_INVERT_DDIM;
+    int first = job->ready, count = job->n - first < job->batch ? job->n - first : job->batch;
+    HS_TRY(ddim ? hs_invert_ddim(job, first, count, err)
+                : hs_invert_edit_friendly(job, first, count, err));
+    if (!job->options.unchecked)
+        HS_TRY(hs_round_trip(job, first, count, err));
+    job->ready += count;
+    return HS_OK;
 }
 
-/* Decode all latents; PSNR into job->psnr, the images into `x`, if not NULL. */
-static hs_status hs_round_trip(hs_inversion *job, float *x, hs_error *err) {
-    hs_monitor outer = job->monitor ? *job->monitor : (hs_monitor){0};
-    hs_monitor monitor = {.ctx = &outer, .progress = hs_decode_progress};
-    float *own = NULL;
-    if (!x) /* its size was checked with the latents' */
-        x = own = hs_alloc_aligned((size_t)job->n * job->image_size, sizeof *own);
-    if (!x)
-        return hs_fail_memory(err, (size_t)job->n * job->image_size * sizeof *x);
-    hs_status status =
-        hs_sample(job->sampler, job->n, NULL, job->latents, NULL, 0, NULL, &monitor, x, NULL, err);
-    if (status == HS_OK)
-        hs_inversion_measure(job, x);
-    free(own);
-    return status;
+static hs_status hs_inversion_run(hs_inversion *job, hs_error *err) {
+    int passes = (job->options.unchecked ? 1 : 2) * job->sampler->T +
+                 (hs_inversion_fixed_point(job) ? 1 : 0);
+    job->total = (double)job->n * passes;
+    job->done = (double)job->ready * passes;
+    HS_TRY(hs_progress(job->monitor, "inverting", job->done, job->total, err));
+    while (job->ready < job->n) {
+        hs_status status = hs_inversion_batch(job, err);
+        HS_TRY(hs_inversion_resume_point(job, status, err));
+    }
+    return HS_OK;
 }
 
 hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n, const float *x_0,
@@ -182,13 +209,16 @@ hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n
                         .image_size = hs_denoiser_image_size(sampler->denoiser),
                         .h_size = hs_denoiser_h_size(sampler->denoiser)};
     hs_status status;
-    HS_CHECK(hs_check_invert(&job, x_0, err));
+    HS_CHECK(hs_check_invert(&job, x_0, reconstruction != NULL, err));
     job.batch = hs_denoiser_batch(sampler->denoiser, n);
     HS_CHECK(hs_inversion_allocate(&job, x_0, err));
     HS_CHECK(hs_inversion_scratch(&job, err));
+    HS_CHECK(hs_inversion_resume_begin(&job, err));
     HS_CHECK(hs_inversion_run(&job, err));
-    HS_CHECK(hs_round_trip(&job, reconstruction, err));
     HS_CHECK(hs_inversion_describe(&job, err));
+    if (reconstruction)
+        memcpy(reconstruction, job.reconstruction,
+               (size_t)n * job.image_size * sizeof *reconstruction);
     if (psnr)
         memcpy(psnr, job.psnr, (size_t)n * sizeof *psnr);
     *out = job.latents;
@@ -197,6 +227,8 @@ cleanup:
     hs_latents_free(job.latents);
     free(job.residual);
     free(job.psnr);
+    free(job.reconstruction);
+    json_decref(job.identity);
     free(job.t);
     free(job.settled);
     free(job.x);

@@ -1,4 +1,5 @@
-/* hs_latents_from_seeds: what seeds stand for, as tensors; one item of several. */
+/* hs_latents_from_seeds: what seeds stand for, as tensors; some items of several. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,32 +54,82 @@ cleanup:
     return status;
 }
 
-hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out, hs_error *err) {
-    if (item < 0 || item >= latents->n)
-        return hs_fail(err, HS_ERROR_ARGUMENT, "latents: item %d, expected 0 to %d", item,
-                       latents->n - 1);
-    size_t size = 1, T = (size_t)latents->T, i = (size_t)item;
+/* What `list`, the text of a JSON list with one value an item, has for the items
+ * that were picked; NULL where it is no such list. */
+static json_t *hs_pick_values(const hs_latents *latents, const char *list, int count,
+                              const int *items) {
+    json_t *all = list ? json_loads(list, 0, NULL) : NULL, *text = NULL;
+    json_t *picked = json_array_size(all) == (size_t)latents->n ? json_array() : NULL;
+    for (int i = 0; picked && i < count; i++)
+        json_array_append(picked, json_array_get(all, (size_t)items[i]));
+    char *dumped = picked ? json_dumps(picked, JSON_COMPACT) : NULL;
+    text = dumped ? json_string(dumped) : NULL;
+    free(dumped);
+    json_decref(picked);
+    json_decref(all);
+    return text;
+}
+
+/* The metadata of the picked items; *out stays NULL where there is none. */
+static hs_status hs_pick_metadata(const hs_latents *latents, int count, const int *items,
+                                  char **out, hs_error *err) {
+    static const char *const lists[] = {"seeds", "psnr", "residual", "images"};
+    if (!latents->metadata)
+        return HS_OK;
+    json_t *object = json_loads(latents->metadata, 0, NULL);
+    for (size_t i = 0; object && i < sizeof lists / sizeof *lists; i++) {
+        json_t *value = hs_pick_values(
+            latents, json_string_value(json_object_get(object, lists[i])), count, items);
+        if (value)
+            json_object_set_new(object, lists[i], value);
+    }
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    *out = text ? hs_strdup(text) : NULL;
+    free(text);
+    return *out ? HS_OK : hs_fail_memory(err, strlen(latents->metadata));
+}
+
+hs_status hs_latents_pick(const hs_latents *latents, int count, const int *items, hs_latents **out,
+                          hs_error *err) {
+    size_t size = 1, T = (size_t)latents->T, n = (size_t)count, floats;
+    if (count < 1)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "latents: %d items, expected 1 or more", count);
+    for (int i = 0; i < count; i++)
+        if (items[i] < 0 || items[i] >= latents->n)
+            return hs_fail(err, HS_ERROR_ARGUMENT, "latents: item %d, expected 0 to %d", items[i],
+                           latents->n - 1);
     for (int d = 0; d < 3; d++)
         size *= (size_t)latents->image[d];
-    hs_latents *one = hs_latents_new();
-    if (!one)
-        return hs_fail_memory(err, sizeof *one);
-    one->n = 1;
-    one->T = latents->T;
-    memcpy(one->image, latents->image, sizeof one->image);
-    one->x_T = hs_alloc_aligned(size, sizeof(float));
-    one->timesteps = hs_calloc(T + 1, sizeof *one->timesteps);
-    one->z = latents->z ? hs_alloc_aligned(T * size, sizeof(float)) : NULL;
-    one->metadata = latents->metadata ? hs_strdup(latents->metadata) : NULL;
-    if (!one->x_T || !one->timesteps || !one->z != !latents->z ||
-        !one->metadata != !latents->metadata) {
-        hs_latents_free(one);
-        return hs_fail_memory(err, (T + 1) * size * sizeof(float));
+    if (__builtin_mul_overflow(n * (T + 1), size * sizeof(float), &floats))
+        return hs_fail(err, HS_ERROR_ARGUMENT, "latents: %d items are too many", count);
+    hs_latents *some = hs_latents_new();
+    if (!some)
+        return hs_fail_memory(err, sizeof *some);
+    hs_status status = HS_OK;
+    some->n = count;
+    some->T = latents->T;
+    memcpy(some->image, latents->image, sizeof some->image);
+    some->x_T = hs_alloc_aligned(n * size, sizeof(float));
+    some->timesteps = hs_calloc(T + 1, sizeof *some->timesteps);
+    some->z = latents->z ? hs_alloc_aligned(n * T * size, sizeof(float)) : NULL;
+    if (!some->x_T || !some->timesteps || !some->z != !latents->z)
+        HS_CHECK(hs_fail_memory(err, n * (T + 1) * size * sizeof(float)));
+    HS_CHECK(hs_pick_metadata(latents, count, items, &some->metadata, err));
+    memcpy(some->timesteps, latents->timesteps, T * sizeof *some->timesteps);
+    for (size_t i = 0; i < n; i++) {
+        size_t item = (size_t)items[i];
+        memcpy(some->x_T + i * size, latents->x_T + item * size, size * sizeof(float));
+        if (some->z)
+            memcpy(some->z + i * T * size, latents->z + item * T * size, T * size * sizeof(float));
     }
-    memcpy(one->x_T, latents->x_T + i * size, size * sizeof(float));
-    memcpy(one->timesteps, latents->timesteps, T * sizeof *one->timesteps);
-    if (one->z)
-        memcpy(one->z, latents->z + i * T * size, T * size * sizeof(float));
-    *out = one;
-    return HS_OK;
+    *out = some;
+    some = NULL;
+cleanup:
+    hs_latents_free(some);
+    return status;
+}
+
+hs_status hs_latents_item(const hs_latents *latents, int item, hs_latents **out, hs_error *err) {
+    return hs_latents_pick(latents, 1, &item, out, err);
 }

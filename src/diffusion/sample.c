@@ -1,10 +1,13 @@
-/* hs_sample: images from seeds or latents, with edits, batch by batch. */
+/* hs_sample: images from seeds or latents, with edits, batch by batch; and
+ * hs_latents_edited, where they start. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "denoiser.h"
+#include "diffusion/edit_noise.h"
 #include "diffusion/trajectory.h"
+#include "io/latent_file.h"
 
 /* What one hs_sample call was asked for, checked, and its scratch. */
 typedef struct hs_job {
@@ -16,9 +19,11 @@ typedef struct hs_job {
     const hs_directions_view *views; /* [edit_count] */
     int edit_count;
     const double *per_item; /* [n, edit_count] or NULL */
+    hs_edit_list list;      /* the same three */
+    bool own_z;             /* z is passed to the steps: it is of latents, or moved */
     size_t image_size, h_size;
     float *delta_h; /* [batch,c,h,w], NULL without edits */
-    float *z;       /* [batch,C,H,W], NULL unless z comes from latents */
+    float *z;       /* [batch,C,H,W], NULL unless own_z */
     float *h;       /* [batch,c,h,w], NULL unless h is asked for */
     double passes, total;
 } hs_job;
@@ -42,14 +47,17 @@ static hs_status hs_check_edit(const hs_job *job, int e, hs_error *err) {
     const hs_edit *edit = &job->edits[e];
     const hs_directions_view *view = &job->views[e];
     const hs_sampler *sampler = job->sampler;
-    const int *shape = sampler->model->h[hs_denoiser_h_space(sampler->denoiser)];
+    bool noise = view->space == HS_SPACE_NOISE;
+    const int *shape =
+        noise ? sampler->model->image : sampler->model->h[hs_denoiser_h_space(sampler->denoiser)];
+    const int *have = noise ? view->image : view->h_shape;
     if (edit->index < 0 || edit->index >= view->K)
         return hs_fail(err, HS_ERROR_ARGUMENT, "edit %d: direction %d, expected 0 ... %d", e,
                        edit->index, view->K - 1);
-    if (!hs_same_shape(view->h_shape, shape))
+    if (!hs_same_shape(have, shape))
         return hs_fail(err, HS_ERROR_MISMATCH,
-                       "edit %d: the direction is %d x %d x %d, the model's h is %d x %d x %d", e,
-                       view->h_shape[0], view->h_shape[1], view->h_shape[2], shape[0], shape[1],
+                       "edit %d: the direction is %d x %d x %d, the model's %s is %d x %d x %d", e,
+                       have[0], have[1], have[2], noise ? "image" : "h", shape[0], shape[1],
                        shape[2]);
     if (view->S != 1 && !hs_same_grid(sampler, view->T, view->timesteps))
         return hs_fail(err, HS_ERROR_MISMATCH,
@@ -75,9 +83,8 @@ static hs_status hs_check_edit(const hs_job *job, int e, hs_error *err) {
     return HS_OK;
 }
 
-static hs_status hs_check_latents(const hs_job *job, const hs_monitor *monitor, hs_error *err) {
-    const hs_latents_view *view = &job->latents;
-    const hs_sampler *sampler = job->sampler;
+hs_status hs_sampler_check_latents(const hs_sampler *sampler, const hs_latents_view *view,
+                                   const hs_monitor *monitor, hs_error *err) {
     const int *image = sampler->model->image;
     if (!view->x_T || view->n < 1)
         return hs_fail(err, HS_ERROR_MISMATCH, "latents: there is no x_T");
@@ -115,11 +122,8 @@ static bool hs_sum_edits(const hs_job *job, int step, int first, int count) {
         memset(delta_h, 0, job->h_size * sizeof *delta_h);
         for (int e = 0; e < job->edit_count; e++) {
             const hs_directions_view *view = &job->views[e];
-            size_t item = (size_t)(first + i) * (size_t)job->edit_count + (size_t)e;
-            double strength = job->per_item ? job->per_item[item] : job->edits[e].strength;
-            if (job->edits[e].profile)
-                strength *= job->edits[e].profile[step];
-            if (strength == 0 || !hs_edit_active(job, e, step))
+            double strength = hs_edit_strength(&job->list, e, first + i, step);
+            if (strength == 0 || view->space == HS_SPACE_NOISE)
                 continue;
             size_t slice = (size_t)job->edits[e].index * (size_t)view->S;
             slice += view->S == 1 ? 0 : (size_t)step;
@@ -135,7 +139,8 @@ static bool hs_sum_edits(const hs_job *job, int step, int first, int count) {
 /* Passes an item that `step` is reckoned at: Asyrp takes two where it edits. */
 static double hs_step_passes(const hs_job *job, int step) {
     for (int e = 0; e < job->edit_count; e++)
-        if (job->sampler->asyrp && hs_edit_active(job, e, step))
+        if (job->sampler->asyrp && job->views[e].space == HS_SPACE_H &&
+            hs_edit_active(job, e, step))
             return 2;
     return 1;
 }
@@ -144,26 +149,38 @@ static double hs_step_passes(const hs_job *job, int step) {
 
 static hs_status hs_start(const hs_job *job, int first, int count, hs_trajectory *out,
                           hs_error *err) {
-    if (!job->latents.n)
-        return hs_trajectory_from_seeds(job->sampler, count, job->seeds + first, out, err);
     size_t size = job->image_size;
-    HS_TRY(hs_trajectory_from_x_T(job->sampler, count, NULL, out, err));
-    for (int i = 0; i < count; i++)
-        memcpy(out->x + (size_t)i * size,
-               job->latents.x_T + (size_t)((first + i) % job->latents.n) * size,
-               size * sizeof *out->x);
+    if (!job->latents.n)
+        HS_TRY(hs_trajectory_from_seeds(job->sampler, count, job->seeds + first, out, err));
+    else
+        HS_TRY(hs_trajectory_from_x_T(job->sampler, count, NULL, out, err));
+    for (int i = 0; i < count; i++) {
+        float *x = out->x + (size_t)i * size;
+        if (job->latents.n)
+            memcpy(x, job->latents.x_T + (size_t)((first + i) % job->latents.n) * size,
+                   size * sizeof *x);
+        hs_edits_on_x_T(&job->list, first + i, size, x);
+    }
     return HS_OK;
 }
 
-/* z of `step` for the items from `first` on, from the latents, or NULL. */
-static const float *hs_gather_z(const hs_job *job, int step, int first, int count) {
-    if (!job->z)
+/* z of `step` for the items from `first` on, moved by the edits; NULL: the
+ * trajectory draws its own. */
+static const float *hs_gather_z(const hs_job *job, hs_trajectory *trajectory, int step, int first,
+                                int count) {
+    if (!job->own_z)
         return NULL;
     size_t size = job->image_size, T = (size_t)job->sampler->T;
     for (int i = 0; i < count; i++) {
-        size_t item = (size_t)((first + i) % job->latents.n);
-        memcpy(job->z + (size_t)i * size, job->latents.z + (item * T + (size_t)step) * size,
-               size * sizeof *job->z);
+        float *z = job->z + (size_t)i * size;
+        if (job->latents.n)
+            memcpy(z,
+                   job->latents.z +
+                       ((size_t)((first + i) % job->latents.n) * T + (size_t)step) * size,
+                   size * sizeof *z);
+        else
+            hs_trajectory_draw_z(job->sampler, &trajectory->z[i], step, z);
+        hs_edits_on_z(&job->list, first + i, step, size, z);
     }
     return job->z;
 }
@@ -178,7 +195,8 @@ static hs_status hs_run_batch(hs_job *job, int first, int count, const hs_monito
     for (int step = 0; step < sampler->T; step++) {
         bool edited = job->edit_count > 0 && hs_sum_edits(job, step, first, count);
         HS_CHECK(hs_trajectory_step(sampler, &trajectory, 0, count, edited ? job->delta_h : NULL,
-                                    hs_gather_z(job, step, first, count), job->h, err));
+                                    hs_gather_z(job, &trajectory, step, first, count), job->h,
+                                    err));
         trajectory.step++;
         for (int i = 0; h && i < count; i++)
             memcpy(h + ((size_t)(first + i) * T + (size_t)step) * h_size,
@@ -199,10 +217,9 @@ static hs_status hs_job_scratch(hs_job *job, bool h, hs_error *err) {
         job->delta_h = hs_alloc_aligned(batch * job->h_size, sizeof(float));
     if (h)
         job->h = hs_alloc_aligned(batch * job->h_size, sizeof(float));
-    if (job->latents.n && job->sampler->any_eta)
+    if (job->own_z)
         job->z = hs_alloc_aligned(batch * job->image_size, sizeof(float));
-    if ((job->edit_count && !job->delta_h) || (h && !job->h) ||
-        (job->latents.n && job->sampler->any_eta && !job->z))
+    if ((job->edit_count && !job->delta_h) || (h && !job->h) || (job->own_z && !job->z))
         return hs_fail_memory(err, batch * (2 * job->h_size + job->image_size) * sizeof(float));
     return HS_OK;
 }
@@ -214,34 +231,43 @@ static hs_status hs_job_check(hs_job *job, hs_directions_view *views, const hs_m
         hs_directions_view_get(job->edits[e].directions, &views[e]);
         HS_TRY(hs_check_edit(job, e, err));
     }
-    return job->seeds ? HS_OK : hs_check_latents(job, monitor, err);
+    job->list = (hs_edit_list){job->edits, views, job->edit_count, job->per_item};
+    job->own_z = job->sampler->any_eta && (job->latents.n || hs_edits_move_z(&job->list));
+    return job->seeds ? HS_OK : hs_sampler_check_latents(job->sampler, &job->latents, monitor, err);
+}
+
+/* What was asked for, checked; `views` is to be freed. */
+static hs_status hs_job_begin(hs_job *job, const hs_latents *latents, const hs_monitor *monitor,
+                              hs_directions_view **views, hs_error *err) {
+    if (job->n < 1)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "%d images, expected 1 or more", job->n);
+    if (!job->seeds == !latents)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "expected either seeds or latents");
+    if (job->edit_count < 0 || (job->edit_count > 0 && !job->edits))
+        return hs_fail(err, HS_ERROR_ARGUMENT, "%d edits, expected 0 or more", job->edit_count);
+    *views = hs_calloc((size_t)job->edit_count, sizeof **views);
+    if (!*views)
+        return hs_fail_memory(err, (size_t)job->edit_count * sizeof **views);
+    job->views = *views;
+    job->image_size = hs_denoiser_image_size(job->sampler->denoiser);
+    job->h_size = hs_denoiser_h_size(job->sampler->denoiser);
+    if (latents)
+        hs_latents_view_get(latents, &job->latents);
+    return hs_job_check(job, *views, monitor, err);
 }
 
 hs_status hs_sample(hs_sampler *sampler, int n, const int64_t *seeds, const hs_latents *latents,
                     const hs_edit *edits, int edit_count, const double *per_item,
                     const hs_monitor *monitor, float *x_0, float *h, hs_error *err) {
-    if (n < 1)
-        return hs_fail(err, HS_ERROR_ARGUMENT, "%d images, expected 1 or more", n);
-    if (!seeds == !latents)
-        return hs_fail(err, HS_ERROR_ARGUMENT, "expected either seeds or latents");
-    if (edit_count < 0 || (edit_count > 0 && !edits))
-        return hs_fail(err, HS_ERROR_ARGUMENT, "%d edits, expected 0 or more", edit_count);
-    hs_directions_view *views = hs_calloc((size_t)edit_count, sizeof *views);
-    if (!views)
-        return hs_fail_memory(err, (size_t)edit_count * sizeof *views);
+    hs_directions_view *views = NULL;
     hs_job job = {.sampler = sampler,
                   .n = n,
                   .seeds = seeds,
                   .edits = edits,
-                  .views = views,
                   .edit_count = edit_count,
-                  .per_item = per_item,
-                  .image_size = hs_denoiser_image_size(sampler->denoiser),
-                  .h_size = hs_denoiser_h_size(sampler->denoiser)};
-    if (latents)
-        hs_latents_view_get(latents, &job.latents);
+                  .per_item = per_item};
     hs_status status;
-    HS_CHECK(hs_job_check(&job, views, monitor, err));
+    HS_CHECK(hs_job_begin(&job, latents, monitor, &views, err));
     job.batch = hs_denoiser_batch(sampler->denoiser, n);
     for (int step = 0; step < sampler->T; step++)
         job.total += hs_step_passes(&job, step) * n;
@@ -255,6 +281,46 @@ cleanup:
     free(job.delta_h);
     free(job.h);
     free(job.z);
+    free(views);
+    return status;
+}
+
+hs_status hs_latents_edited(hs_sampler *sampler, int n, const int64_t *seeds,
+                            const hs_latents *latents, const hs_edit *edits, int edit_count,
+                            const double *per_item, const hs_monitor *monitor, hs_latents **out,
+                            hs_error *err) {
+    hs_directions_view *views = NULL;
+    hs_latents *made = NULL;
+    hs_job job = {.sampler = sampler,
+                  .n = n,
+                  .seeds = seeds,
+                  .edits = edits,
+                  .edit_count = edit_count,
+                  .per_item = per_item};
+    int *items = NULL;
+    hs_status status;
+    HS_CHECK(hs_job_begin(&job, latents, monitor, &views, err));
+    if (seeds) {
+        HS_CHECK(hs_latents_from_seeds(sampler, n, seeds, &made, err));
+    } else {
+        if (!(items = hs_calloc((size_t)n, sizeof *items)))
+            HS_CHECK(hs_fail_memory(err, (size_t)n * sizeof *items));
+        for (int i = 0; i < n; i++)
+            items[i] = i % job.latents.n;
+        HS_CHECK(hs_latents_pick(latents, n, items, &made, err));
+    }
+    for (int i = 0; i < n; i++) {
+        float *x_T = made->x_T + (size_t)i * job.image_size;
+        hs_edits_on_x_T(&job.list, i, job.image_size, x_T);
+        for (int step = 0; made->z && step < made->T && job.own_z; step++)
+            hs_edits_on_z(&job.list, i, step, job.image_size,
+                          made->z + ((size_t)i * (size_t)made->T + (size_t)step) * job.image_size);
+    }
+    *out = made;
+    made = NULL;
+cleanup:
+    hs_latents_free(made);
+    free(items);
     free(views);
     return status;
 }

@@ -3,8 +3,10 @@ set(SOURCES
   denoiser.c
   diffusion/anderson.c
   diffusion/edit_friendly.c
+  diffusion/edit_noise.c
   diffusion/inversion.c
   diffusion/inversion_result.c
+  diffusion/inversion_resume.c
   jacobian.c
   products.c
   diffusion/latents.c

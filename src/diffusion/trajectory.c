@@ -103,23 +103,39 @@ void hs_step_sample(const hs_sampler *sampler, const hs_step *step, const float 
     }
 }
 
+/* What happens to h in a step, for its first sample; all NULL: nothing. */
+typedef struct hs_step_h {
+    const float *delta; /* added */
+    const float *given; /* put in its place */
+    float *own;         /* gets what it was */
+} hs_step_h;
+
+static hs_step_h hs_step_h_at(const hs_step_h *all, size_t offset) {
+    return (hs_step_h){.delta = all->delta ? all->delta + offset : NULL,
+                       .given = all->given ? all->given + offset : NULL,
+                       .own = all->own ? all->own + offset : NULL};
+}
+
 /* The eps of one batch into sampler->eps, and what eps_dir is to point at. */
-static hs_status hs_predict(hs_sampler *sampler, int n, const float *x, int t, const float *delta_h,
-                            float *h, const float **eps_dir, hs_error *err) {
+static hs_status hs_predict(hs_sampler *sampler, int n, const float *x, int t, hs_step_h h,
+                            const float **eps_dir, hs_error *err) {
     for (int i = 0; i < n; i++)
         sampler->t[i] = t;
     *eps_dir = sampler->eps;
-    if (sampler->asyrp && delta_h) {
-        HS_TRY(
-            hs_denoiser_eps(sampler->denoiser, n, x, sampler->t, NULL, sampler->eps_dir, h, err));
+    if (sampler->asyrp && (h.delta || h.given)) {
+        HS_TRY(hs_denoiser_eps(sampler->denoiser, n, x, sampler->t, NULL, sampler->eps_dir, h.own,
+                               err));
         *eps_dir = sampler->eps_dir;
-        h = NULL;
+        h.own = NULL;
     }
-    return hs_denoiser_eps(sampler->denoiser, n, x, sampler->t, delta_h, sampler->eps, h, err);
+    if (h.given)
+        return hs_denoiser_eps_at_h(sampler->denoiser, n, x, sampler->t, h.given, sampler->eps,
+                                    err);
+    return hs_denoiser_eps(sampler->denoiser, n, x, sampler->t, h.delta, sampler->eps, h.own, err);
 }
 
-hs_status hs_trajectory_step(hs_sampler *sampler, hs_trajectory *trajectory, int first, int count,
-                             const float *delta_h, const float *z, float *h, hs_error *err) {
+static hs_status hs_advance(hs_sampler *sampler, hs_trajectory *trajectory, int first, int count,
+                            const hs_step_h *all, const float *z, hs_error *err) {
     size_t size = hs_denoiser_image_size(sampler->denoiser);
     size_t h_size = hs_denoiser_h_size(sampler->denoiser);
     int step = trajectory->step;
@@ -136,8 +152,7 @@ hs_status hs_trajectory_step(hs_sampler *sampler, hs_trajectory *trajectory, int
         float *x = trajectory->x + (size_t)(first + done) * size;
         const float *eps_dir;
         HS_TRY(hs_predict(sampler, n, x, sampler->timesteps[step],
-                          delta_h ? delta_h + (size_t)done * h_size : NULL,
-                          h ? h + (size_t)done * h_size : NULL, &eps_dir, err));
+                          hs_step_h_at(all, (size_t)done * h_size), &eps_dir, err));
         for (int i = 0; i < n; i++) {
             const float *noise = z ? z + (size_t)(done + i) * size : NULL;
             if (!z && sampler->any_eta) { /* drawn even where this step's own eta is 0 */
@@ -150,4 +165,16 @@ hs_status hs_trajectory_step(hs_sampler *sampler, hs_trajectory *trajectory, int
         }
     }
     return HS_OK;
+}
+
+hs_status hs_trajectory_step(hs_sampler *sampler, hs_trajectory *trajectory, int first, int count,
+                             const float *delta_h, const float *z, float *h, hs_error *err) {
+    hs_step_h all = {.delta = delta_h, .own = h};
+    return hs_advance(sampler, trajectory, first, count, &all, z, err);
+}
+
+hs_status hs_trajectory_step_at_h(hs_sampler *sampler, hs_trajectory *trajectory, int first,
+                                  int count, const float *given, const float *z, hs_error *err) {
+    hs_step_h all = {.given = given};
+    return hs_advance(sampler, trajectory, first, count, &all, z, err);
 }

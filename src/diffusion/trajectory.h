@@ -40,6 +40,9 @@ hs_status hs_trajectory_from_seeds(const hs_sampler *sampler, int n, const int64
 hs_status hs_trajectory_from_x_T(const hs_sampler *sampler, int n, const float *x_T,
                                  hs_trajectory *out, hs_error *err);
 void hs_trajectory_free(hs_trajectory *trajectory);
+/* HS_ERROR_MISMATCH unless latents give the sampler what it needs. */
+hs_status hs_sampler_check_latents(const hs_sampler *sampler, const hs_latents_view *view,
+                                   const hs_monitor *monitor, hs_error *err);
 
 /*
  * z [C,H,W] of `step` from one sample's stream, by the sampler's z_seed. The
@@ -65,5 +68,10 @@ void hs_step_sample(const hs_sampler *sampler, const hs_step *step, const float 
  */
 hs_status hs_trajectory_step(hs_sampler *sampler, hs_trajectory *trajectory, int first, int count,
                              const float *delta_h, const float *z, float *h, hs_error *err);
+
+/* The same with h [count,c,h,w] put in place of the samples' own. With Asyrp it
+ * takes two passes: eps_dir is that of the samples' own h. */
+hs_status hs_trajectory_step_at_h(hs_sampler *sampler, hs_trajectory *trajectory, int first,
+                                  int count, const float *given, const float *z, hs_error *err);
 
 #endif

@@ -377,6 +377,12 @@ hs_status hs_directions_disentangle(const hs_directions *directions, const hs_di
     if (from_count < 1 || from_count > 1000)
         return hs_fail(err, HS_ERROR_ARGUMENT, "%d directions to remove, expected 1 to 1000",
                        from_count);
+    for (int i = -1; i < from_count; i++)
+        if ((i < 0 ? directions : from[i].directions)->space == HS_SPACE_NOISE)
+            return hs_fail(err, HS_ERROR_UNSUPPORTED,
+                           "direction '%.60s' is of noise (x_T and z): only directions of h are "
+                           "disentangled",
+                           i < 0 ? directions->names[0] : from[i].directions->names[from[i].index]);
     hs_disentangling w = {.of = directions, .m = from_count, .per_step = per_step};
     HS_CHECK(hs_disentangle_begin(&w, from, err));
     HS_CHECK(hs_clean_new(&w, &clean, err));

@@ -26,15 +26,18 @@ static hs_status hs_check_model(const hs_directions *directions, const hs_sample
 static hs_status hs_check_space(const hs_directions *directions, const hs_sampler *sampler,
                                 hs_error *err) {
     hs_h_space h_space = hs_denoiser_h_space(sampler->denoiser);
-    const int *have = directions->h_shape, *want = sampler->model->h[h_space];
-    if (directions->h_space != h_space)
+    bool noise = directions->space == HS_SPACE_NOISE;
+    const int *have = noise ? directions->image : directions->h_shape;
+    const int *want = noise ? sampler->model->image : sampler->model->h[h_space];
+    if (!noise && directions->h_space != h_space)
         return hs_fail(err, HS_ERROR_MISMATCH,
                        "the directions belong to h-space '%s', the sampler works in '%s'",
                        hs_h_space_name(directions->h_space), hs_h_space_name(h_space));
     if (have[0] != want[0] || have[1] != want[1] || have[2] != want[2])
         return hs_fail(err, HS_ERROR_MISMATCH,
-                       "the directions are %d x %d x %d, but h of %s is %d x %d x %d", have[0],
-                       have[1], have[2], sampler->model->name, want[0], want[1], want[2]);
+                       "the directions are %d x %d x %d, but %s of %s is %d x %d x %d", have[0],
+                       have[1], have[2], noise ? "the image" : "h", sampler->model->name, want[0],
+                       want[1], want[2]);
     if (directions->N != 0 && directions->N != sampler->schedule.N)
         return hs_fail(err, HS_ERROR_MISMATCH,
                        "the directions were made with %d training timesteps, %s has %d",
@@ -104,8 +107,10 @@ static hs_status hs_copy_rest(const hs_directions *directions, hs_directions *fi
         u *= (size_t)directions->image[i];
     }
     fitted->h_space = directions->h_space;
+    fitted->space = directions->space;
     memcpy(fitted->model, directions->model, sizeof fitted->model);
     HS_TRY(hs_pick_steps(directions->u, 1, 1, u, 1, NULL, &fitted->u, err));
+    HS_TRY(hs_pick_steps(directions->delta_x_T, 1, 1, u, 1, NULL, &fitted->delta_x_T, err));
     HS_TRY(hs_pick_steps(directions->residual, 1, 1, K, 1, NULL, &fitted->residual, err));
     for (size_t k = 0; k < K; k++) {
         free(fitted->names[k]);
@@ -135,6 +140,9 @@ static hs_status hs_convert(const hs_directions *directions, const hs_sampler *s
     fitted->N = sampler->schedule.N;
     const int *pick = S == 1 ? NULL : from; /* one slice serves all steps */
     HS_TRY(hs_pick_steps(directions->delta_h, K, S, h_size, T, pick, &fitted->delta_h, err));
+    HS_TRY(hs_pick_steps(directions->delta_z, K, directions->T,
+                         hs_denoiser_image_size(sampler->denoiser), T, from, &fitted->delta_z,
+                         err));
     HS_TRY(hs_pick_steps(directions->sigma, K, S, 1, T, pick, &fitted->sigma, err));
     HS_TRY(hs_pick_steps(directions->mean, 1, directions->T, h_size, T, from, &fitted->mean, err));
     return hs_copy_rest(directions, fitted, err);
@@ -160,6 +168,10 @@ hs_status hs_directions_fit(const hs_directions *directions, const hs_sampler *s
                   "the directions were converted from %d steps to %d: each step takes the nearest "
                   "timestep",
                   directions->T, T);
+    if (fitted->space == HS_SPACE_NOISE && sampler->any_eta != (fitted->delta_z != NULL))
+        hs_notice(monitor, sampler->any_eta
+                               ? "the directions have no z (eta was 0): x_T alone is moved"
+                               : "at eta 0 there is no z: x_T alone is moved");
     *out = fitted;
     fitted = NULL;
 cleanup:

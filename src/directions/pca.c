@@ -229,7 +229,6 @@ hs_status hs_pca(hs_sampler *sampler, const hs_pca_options *options, const hs_mo
     HS_CHECK(run.plan.exact ? hs_pca_exact(&run, err) : hs_pca_incremental(&run, err));
     hs_pca_trim(&run);
     HS_CHECK(hs_pca_metadata(&run, err));
-    hs_pca_resume_end(&run);
     *out = run.directions;
     run.directions = NULL;
 cleanup:

@@ -143,13 +143,6 @@ hs_status hs_pca_resume_point(hs_pca_run *run, hs_status status, hs_error *err) 
     return HS_OK;
 }
 
-void hs_pca_resume_end(const hs_pca_run *run) {
-    if (run->options->resume && unlink(run->options->resume) != 0 &&
-        access(run->options->resume, F_OK) == 0)
-        hs_notice(run->monitor, "%s: the resume point is done with, but could not be removed",
-                  run->options->resume);
-}
-
 /* -------------------------------------------------------------- reading -- */
 
 /* The position decides which tensors there are, so it comes first. */

@@ -84,7 +84,5 @@ hs_status hs_pca_resume_begin(hs_pca_run *run, hs_error *err);
 /* After each piece: save if it is time, or if `status` is HS_ERROR_CANCELLED.
  * Returns `status`. */
 hs_status hs_pca_resume_point(hs_pca_run *run, hs_status status, hs_error *err);
-/* All done: the file is of no further use. */
-void hs_pca_resume_end(const hs_pca_run *run);
 
 #endif

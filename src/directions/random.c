@@ -53,6 +53,27 @@ static hs_status hs_random_describe(const hs_directions *like, int64_t seed, hs_
     return status == HS_OK ? hs_directions_update_metadata(out, err) : status;
 }
 
+/* Directions of noise: x_T and z of each step keep their own norms. */
+static hs_status hs_random_noise(const hs_directions *like, hs_generator *generator,
+                                 hs_directions *random, hs_error *err) {
+    size_t K = (size_t)like->K, T = (size_t)like->T, d = 1;
+    for (int i = 0; i < 3; i++) {
+        random->image[i] = like->image[i];
+        d *= (size_t)like->image[i];
+    }
+    random->space = HS_SPACE_NOISE;
+    random->delta_x_T = hs_calloc(K, d * sizeof(float));
+    random->delta_z = like->delta_z ? hs_calloc(K * T, d * sizeof(float)) : NULL;
+    if (!random->delta_x_T || (like->delta_z && !random->delta_z))
+        return hs_fail_memory(err, K * (T + 1) * d * sizeof(float));
+    for (size_t k = 0; k < K; k++) {
+        hs_random_slice(generator, d, like->delta_x_T + k * d, random->delta_x_T + k * d);
+        for (size_t i = k * T; like->delta_z && i < (k + 1) * T; i++)
+            hs_random_slice(generator, d, like->delta_z + i * d, random->delta_z + i * d);
+    }
+    return HS_OK;
+}
+
 hs_status hs_directions_random_like(const hs_directions *like, int64_t seed, hs_directions **out,
                                     hs_error *err) {
     hs_status status = HS_OK;
@@ -62,16 +83,19 @@ hs_status hs_directions_random_like(const hs_directions *like, int64_t seed, hs_
     hs_directions *random = hs_directions_new(like->K, like->S, like->T, like->h_shape);
     if (!random)
         return hs_fail_memory(err, slices * d * sizeof(float));
-    random->delta_h = hs_calloc(slices, d * sizeof(float));
+    bool noise = like->space == HS_SPACE_NOISE;
+    random->delta_h = noise ? NULL : hs_calloc(slices, d * sizeof(float));
     random->timesteps = like->timesteps ? hs_calloc(T, sizeof(int64_t)) : NULL;
-    if (!random->delta_h || (like->timesteps && !random->timesteps)) {
+    if ((!noise && !random->delta_h) || (like->timesteps && !random->timesteps)) {
         status = hs_fail_memory(err, slices * d * sizeof(float));
         goto cleanup;
     }
     if (like->timesteps)
         memcpy(random->timesteps, like->timesteps, T * sizeof(int64_t));
     hs_generator_seed(&generator, (uint64_t)seed);
-    for (size_t i = 0; i < slices; i++)
+    if (noise)
+        HS_CHECK(hs_random_noise(like, &generator, random, err));
+    for (size_t i = 0; i < slices && !noise; i++)
         hs_random_slice(&generator, d, like->delta_h + i * d, random->delta_h + i * d);
     HS_CHECK(hs_random_describe(like, seed, random, err));
     *out = random;

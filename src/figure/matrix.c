@@ -16,6 +16,8 @@ enum {
 #define HS_MATRIX_TEXT 12.0
 #define HS_MATRIX_SMALL 9.5
 #define HS_MATRIX_ROW_WIDTH 200.0
+#define HS_MATRIX_GAP 18.0  /* between groups of columns */
+#define HS_MATRIX_BOLD 1.16 /* width of bold text, of the regular's that text.h knows */
 
 typedef struct hs_matrix_layout {
     double x0, y0, cell_w, cell_h;
@@ -23,6 +25,8 @@ typedef struct hs_matrix_layout {
     int decimals;
     hs_text_block title;
     double columns_h; /* of the column labels */
+    double groups_h;  /* of the groups' labels */
+    double cells_w;   /* of all cells, gaps between groups included */
 } hs_matrix_layout;
 
 static hs_status hs_matrix_check(const hs_matrix *matrix, const char *path, double *largest,
@@ -53,6 +57,30 @@ static hs_status hs_matrix_check(const hs_matrix *matrix, const char *path, doub
     return HS_OK;
 }
 
+static hs_status hs_matrix_check_groups(const hs_matrix *matrix, const char *path, hs_error *err) {
+    int sum = 0;
+    for (int g = 0; g < matrix->group_count; g++) {
+        if (matrix->group_columns[g] < 1 || matrix->group_columns[g] > matrix->columns)
+            return hs_fail(err, HS_ERROR_ARGUMENT, "%s: group %d has %d columns, expected 1 to %d",
+                           path, g, matrix->group_columns[g], matrix->columns);
+        sum += matrix->group_columns[g];
+    }
+    if (matrix->group_count && sum != matrix->columns)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "%s: groups of %d columns in all, expected %d", path,
+                       sum, matrix->columns);
+    return HS_OK;
+}
+
+/* Left edge of column c (of the right end: c = columns). */
+static double hs_matrix_column_x(const hs_matrix *matrix, const hs_matrix_layout *layout, int c) {
+    double x = layout->x0 + c * layout->cell_w;
+    for (int g = 0, end = 0; g + 1 < matrix->group_count; g++) {
+        end += matrix->group_columns[g];
+        x += c >= end ? HS_MATRIX_GAP : 0;
+    }
+    return x;
+}
+
 static double hs_matrix_number_width(const char *text, double size) {
     return size * hs_text_width(text, strlen(text));
 }
@@ -78,11 +106,18 @@ static void hs_matrix_layout_cells(const hs_matrix *matrix, hs_matrix_layout *ou
         hs_text_layout(matrix->column_labels[c], HS_MATRIX_TEXT, out->cell_w - 4, 3, &block);
         out->columns_h = fmax(out->columns_h, block.height);
     }
+    int gaps = matrix->group_count > 1 ? matrix->group_count - 1 : 0;
+    out->cells_w = out->cell_w * matrix->columns + gaps * HS_MATRIX_GAP;
+    for (int g = 0; g < matrix->group_count; g++) {
+        hs_text_layout(matrix->group_labels[g], HS_MATRIX_TEXT,
+                       out->cell_w * matrix->group_columns[g] / HS_MATRIX_BOLD, 2, &block);
+        out->groups_h = fmax(out->groups_h, block.height + 10);
+    }
 }
 
 static void hs_matrix_layout_page(const hs_matrix *matrix, hs_matrix_layout *out, int *width,
                                   int *height) {
-    double rows = 0, cells_w = out->cell_w * matrix->columns;
+    double rows = 0, cells_w = out->cells_w;
     hs_text_block block;
     for (int r = 0; matrix->row_labels && r < matrix->rows; r++) {
         hs_text_layout(matrix->row_labels[r], HS_MATRIX_TEXT, HS_MATRIX_ROW_WIDTH, 2, &block);
@@ -93,7 +128,8 @@ static void hs_matrix_layout_page(const hs_matrix *matrix, hs_matrix_layout *out
     hs_text_layout(matrix->title, 14, fmax(cells_w, 320), 3, &out->title);
     out->x0 = ceil(HS_MATRIX_MARGIN + (row_title ? 22 : 0) + (rows > 0 ? rows + 8 : 0));
     out->y0 = ceil(HS_MATRIX_MARGIN + (out->title.count ? out->title.height + 8 : 0) +
-                   (column_title ? 20 : 0) + (out->columns_h > 0 ? out->columns_h + 4 : 0));
+                   (column_title ? 20 : 0) + out->groups_h +
+                   (out->columns_h > 0 ? out->columns_h + 4 : 0));
     /* A title that is wider than the cells pushes both sides apart evenly. */
     double overhang = fmax(0, 0.5 * (out->title.width - cells_w));
     out->x0 = ceil(fmax(out->x0, HS_MATRIX_MARGIN + overhang));
@@ -109,15 +145,28 @@ static void hs_matrix_color(const hs_matrix *matrix, const hs_matrix_layout *lay
         hs_palette_signed(value / layout->limit, rgb);
 }
 
+/* A frame just inside of a marked cell. */
+static void hs_matrix_draw_mark(hs_svg *svg, double x, double y, double w, double h) {
+    double x1 = x + w - 1.5, y1 = y + h - 1.5;
+    x += 1.5;
+    y += 1.5;
+    hs_svg_line(svg, x - 0.75, y, x1 + 0.75, y, 1.5, HS_INK);
+    hs_svg_line(svg, x - 0.75, y1, x1 + 0.75, y1, 1.5, HS_INK);
+    hs_svg_line(svg, x, y, x, y1, 1.5, HS_INK);
+    hs_svg_line(svg, x1, y, x1, y1, 1.5, HS_INK);
+}
+
 static void hs_matrix_draw_cell(hs_svg *svg, const hs_matrix *matrix,
                                 const hs_matrix_layout *layout, int r, int c) {
-    double x = layout->x0 + c * layout->cell_w, y = layout->y0 + r * layout->cell_h;
+    double x = hs_matrix_column_x(matrix, layout, c), y = layout->y0 + r * layout->cell_h;
     double value = matrix->values[r * matrix->columns + c];
     uint8_t rgb[3];
     char color[8], text[HS_NUMBER_SIZE];
     hs_matrix_color(matrix, layout, value, rgb);
     hs_palette_hex(rgb, color);
     hs_svg_rect(svg, x + 0.75, y + 0.75, layout->cell_w - 1.5, layout->cell_h - 1.5, color);
+    if (matrix->marks && matrix->marks[r * matrix->columns + c])
+        hs_matrix_draw_mark(svg, x, y, layout->cell_w, layout->cell_h);
     hs_text_style style = {.anchor = HS_ANCHOR_MIDDLE,
                            .color = hs_palette_lightness(rgb) < 58 ? "#ffffff" : HS_INK};
     double middle = y + 0.5 * layout->cell_h;
@@ -132,18 +181,34 @@ static void hs_matrix_draw_cell(hs_svg *svg, const hs_matrix *matrix,
     hs_svg_label(svg, deviation, HS_MATRIX_SMALL, x + 0.5 * layout->cell_w, middle + 8, style);
 }
 
+/* The groups' names, each over a line as wide as its columns. */
+static void hs_matrix_draw_groups(hs_svg *svg, const hs_matrix *matrix,
+                                  const hs_matrix_layout *layout) {
+    double y = layout->y0 - (layout->columns_h > 0 ? layout->columns_h + 4 : 0) - 5;
+    for (int g = 0, first = 0; g < matrix->group_count; first += matrix->group_columns[g++]) {
+        hs_text_block block;
+        double x = hs_matrix_column_x(matrix, layout, first);
+        double w = layout->cell_w * matrix->group_columns[g];
+        hs_text_layout(matrix->group_labels[g], HS_MATRIX_TEXT, w / HS_MATRIX_BOLD, 2, &block);
+        hs_svg_block(svg, &block, x + 0.5 * w, y - 3 - 0.5 * block.height,
+                     (hs_text_style){.anchor = HS_ANCHOR_MIDDLE, .bold = true});
+        hs_svg_line(svg, x + 1, y, x + w - 1, y, 1, HS_INK_SOFT);
+    }
+}
+
 static void hs_matrix_draw_labels(hs_svg *svg, const hs_matrix *matrix,
                                   const hs_matrix_layout *layout) {
     hs_text_style middle = {.anchor = HS_ANCHOR_MIDDLE}, end = {.anchor = HS_ANCHOR_END};
     hs_text_block block;
-    double w = layout->cell_w * matrix->columns, h = layout->cell_h * matrix->rows;
+    double w = layout->cells_w, h = layout->cell_h * matrix->rows;
     double x = layout->x0 + 0.5 * w, top = HS_MATRIX_MARGIN;
     hs_svg_block(svg, &layout->title, x, top + 0.5 * layout->title.height, middle);
     for (int c = 0; matrix->column_labels && c < matrix->columns; c++) {
         hs_text_layout(matrix->column_labels[c], HS_MATRIX_TEXT, layout->cell_w - 4, 3, &block);
-        hs_svg_block(svg, &block, layout->x0 + (c + 0.5) * layout->cell_w,
+        hs_svg_block(svg, &block, hs_matrix_column_x(matrix, layout, c) + 0.5 * layout->cell_w,
                      layout->y0 - 4 - 0.5 * block.height, middle);
     }
+    hs_matrix_draw_groups(svg, matrix, layout);
     double widest = 0;
     for (int r = 0; matrix->row_labels && r < matrix->rows; r++) {
         hs_text_layout(matrix->row_labels[r], HS_MATRIX_TEXT, HS_MATRIX_ROW_WIDTH, 2, &block);
@@ -153,7 +218,7 @@ static void hs_matrix_draw_labels(hs_svg *svg, const hs_matrix *matrix,
     hs_text_style soft = {.anchor = HS_ANCHOR_MIDDLE, .color = HS_INK_SOFT};
     hs_text_layout(matrix->column_title, HS_MATRIX_TEXT, fmax(w, 160), 1, &block);
     double labels = layout->columns_h > 0 ? layout->columns_h + 4 : 0;
-    hs_svg_block(svg, &block, x, layout->y0 - labels - 10, soft);
+    hs_svg_block(svg, &block, x, layout->y0 - labels - layout->groups_h - 10, soft);
     soft.upward = true;
     hs_text_layout(matrix->row_title, HS_MATRIX_TEXT, h, 1, &block);
     hs_svg_block(svg, &block, layout->x0 - widest - 12, layout->y0 + 0.5 * h, soft);
@@ -163,7 +228,7 @@ static void hs_matrix_draw_labels(hs_svg *svg, const hs_matrix *matrix,
 static void hs_matrix_draw_key(hs_svg *svg, const hs_matrix *matrix,
                                const hs_matrix_layout *layout) {
     enum { STEPS = 64 };
-    double x = layout->x0 + layout->cell_w * matrix->columns + 14;
+    double x = layout->x0 + layout->cells_w + 14;
     double h = layout->cell_h * matrix->rows - 1.5, y = layout->y0 + 0.75;
     double low = matrix->absolute ? 0 : -layout->limit, span = layout->limit - low;
     for (int i = 0; i < STEPS; i++) {
@@ -188,6 +253,7 @@ hs_status hs_matrix_save(const hs_matrix *matrix, const char *path, hs_error *er
     double largest = 0;
     HS_TRY(hs_figure_check_path(path, err));
     HS_TRY(hs_matrix_check(matrix, path, &largest, err));
+    HS_TRY(hs_matrix_check_groups(matrix, path, err));
     hs_matrix_layout layout = {.decimals = matrix->decimals ? matrix->decimals : 2};
     layout.limit = matrix->limit > 0 ? matrix->limit : largest > 0 ? largest : 1;
     int width, height;

@@ -141,6 +141,11 @@ hs_status hs_graph_add(hs_graph *graph, hs_op op, const hs_value *inputs, int in
     return hs_graph_append(graph, node, out, err);
 }
 
+void hs_graph_make_input(hs_graph *graph, hs_value value) {
+    hs_node *node = &graph->nodes[value];
+    *node = (hs_node){.op = HS_OP_INPUT, .shape = node->shape, .name = node->name};
+}
+
 void hs_graph_set_name(hs_graph *graph, hs_value value, const char *name) {
     char *copy = hs_arena_strdup(&graph->arena, name);
     if (copy) /* without memory the value keeps the name it has */

@@ -116,6 +116,8 @@ hs_status hs_graph_weight(hs_graph *graph, const hs_tensor *tensor, hs_shape sha
                           hs_error *err);
 hs_status hs_graph_add(hs_graph *graph, hs_op op, const hs_value *inputs, int input_count,
                        const hs_attr *attr, const char *name, hs_value *out, hs_error *err);
+/* Make `value` an input: what it was computed from is no longer needed for it. */
+void hs_graph_make_input(hs_graph *graph, hs_value value);
 void hs_graph_set_name(hs_graph *graph, hs_value value, const char *name);
 /* The first value of that name, HS_NO_VALUE if there is none. */
 hs_value hs_graph_find(const hs_graph *graph, const char *name);

@@ -126,6 +126,55 @@ static hs_status hs_read_model(const hs_direction_reader *r, hs_error *err) {
     return hs_metadata_text(r, "method", &d->method, err);
 }
 
+/* ---------------------------------------------------------------- noise -- */
+
+/* What metadata "space" says: directions of h, or of x_T and z. */
+static hs_status hs_read_space(const hs_direction_reader *r, hs_space *out, hs_error *err) {
+    const char *space = hs_metadata_get(r, "space");
+    *out = space && !strcmp(space, "noise") ? HS_SPACE_NOISE : HS_SPACE_H;
+    if (space && *out != HS_SPACE_NOISE && strcmp(space, "h") != 0)
+        return hs_metadata_refuse(r, "space", "h or noise", err);
+    return HS_OK;
+}
+
+/* Sizes of a handle of noise directions: K, S and T. */
+static hs_status hs_read_noise_sizes(const hs_direction_reader *r, int64_t size[5], int *T,
+                                     hs_error *err) {
+    const hs_tensor *x_T = hs_tensor_set_find(r->set, "delta_x_T");
+    const hs_tensor *z = hs_tensor_set_find(r->set, "delta_z");
+    const hs_tensor *timesteps = hs_tensor_set_find(r->set, "timesteps");
+    const int64_t any[5] = {-1, -1, -1, -1, -1};
+    if (!x_T || !timesteps)
+        return hs_fail(err, HS_ERROR_FORMAT,
+                       "%s: directions of noise: expected tensors delta_x_T [K,C,H,W] and "
+                       "timesteps [T], found no %s",
+                       r->path, x_T ? "timesteps" : "delta_x_T");
+    HS_TRY(hs_tensor_expect(r->path, x_T, 4, any, err));
+    HS_TRY(hs_tensor_expect(r->path, timesteps, 1, any, err));
+    if (timesteps->dim[0] > INT_MAX)
+        return hs_fail(err, HS_ERROR_FORMAT, "%s: tensor timesteps: too many steps", r->path);
+    *T = (int)timesteps->dim[0];
+    size[0] = x_T->dim[0];
+    size[1] = z ? *T : 1;
+    size[2] = size[3] = size[4] = 0;
+    return HS_OK;
+}
+
+static hs_status hs_read_noise_tensors(const hs_direction_reader *r, hs_error *err) {
+    hs_directions *d = r->directions;
+    const hs_tensor *x_T = hs_tensor_set_find(r->set, "delta_x_T");
+    const hs_tensor *z = hs_tensor_set_find(r->set, "delta_z");
+    const int64_t z_shape[5] = {d->K, d->T, x_T->dim[1], x_T->dim[2], x_T->dim[3]};
+    int T = d->T;
+    for (int i = 0; i < 3; i++)
+        d->image[i] = (int)x_T->dim[i + 1];
+    HS_TRY(hs_tensor_read_floats(r->path, x_T, 4, x_T->dim, &d->delta_x_T, err));
+    if (z)
+        HS_TRY(hs_tensor_read_floats(r->path, z, 5, z_shape, &d->delta_z, err));
+    return hs_tensor_read_timesteps(r->path, hs_tensor_set_find(r->set, "timesteps"), &T,
+                                    &d->timesteps, err);
+}
+
 /* K, S, c, h, w from delta_h; `[S,c,h,w]` is a single direction. */
 static hs_status hs_read_sizes(const hs_direction_reader *r, int64_t size[5], hs_error *err) {
     const hs_tensor *delta_h = hs_tensor_set_find(r->set, "delta_h");
@@ -218,10 +267,17 @@ static hs_status hs_directions_check(const char *path, const hs_directions *d, h
     int64_t h = (int64_t)d->h_shape[0] * d->h_shape[1] * d->h_shape[2];
     int64_t image = (int64_t)d->image[0] * d->image[1] * d->image[2];
     int64_t slices = (int64_t)d->K * d->S;
-    if (!d->delta_h)
-        return hs_fail(err, HS_ERROR_ARGUMENT, "%s: these directions have no delta_h", path);
+    bool noise = d->space == HS_SPACE_NOISE;
+    if (noise ? !d->delta_x_T : !d->delta_h)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "%s: these directions have no %s", path,
+                       noise ? "delta_x_T" : "delta_h");
     HS_TRY(hs_check_names(path, d, err));
-    HS_TRY(hs_check_finite(path, "delta_h", d->delta_h, slices * h, err));
+    if (noise)
+        HS_TRY(hs_check_finite(path, "delta_x_T", d->delta_x_T, d->K * image, err));
+    else
+        HS_TRY(hs_check_finite(path, "delta_h", d->delta_h, slices * h, err));
+    if (d->delta_z)
+        HS_TRY(hs_check_finite(path, "delta_z", d->delta_z, d->K * d->T * image, err));
     if (d->sigma)
         HS_TRY(hs_check_finite(path, "sigma", d->sigma, slices, err));
     for (int64_t i = 0; d->sigma && i < slices; i++)
@@ -248,26 +304,35 @@ static hs_status hs_directions_check(const char *path, const hs_directions *d, h
 
 static hs_status hs_directions_read(const char *path, const hs_tensor_set *set, hs_directions **out,
                                     hs_error *err) {
-    static const char *const known[] = {"delta_h",  "sigma",     "mean", "u",
-                                        "residual", "timesteps", NULL};
+    static const char *const known_h[] = {"delta_h",  "sigma",     "mean", "u",
+                                          "residual", "timesteps", NULL};
+    static const char *const known_noise[] = {"delta_x_T", "delta_z", "timesteps", NULL};
     hs_status status = HS_OK;
     json_t *metadata = NULL;
     int64_t size[5];
     int T = 0;
+    hs_space space;
     hs_direction_reader r = {.path = path, .set = set};
     if (set->metadata)
         HS_CHECK(hs_json_parse_object(path, set->metadata, strlen(set->metadata), &metadata, err));
     r.metadata = metadata;
     HS_CHECK(hs_read_format(&r, err));
-    HS_CHECK(hs_tensor_set_known(path, set, known, err));
-    HS_CHECK(hs_read_sizes(&r, size, err));
-    HS_CHECK(hs_read_T(&r, (int)size[1], &T, err));
+    HS_CHECK(hs_read_space(&r, &space, err));
+    bool noise = space == HS_SPACE_NOISE;
+    HS_CHECK(hs_tensor_set_known(path, set, noise ? known_noise : known_h, err));
+    if (noise) {
+        HS_CHECK(hs_read_noise_sizes(&r, size, &T, err));
+    } else {
+        HS_CHECK(hs_read_sizes(&r, size, err));
+        HS_CHECK(hs_read_T(&r, (int)size[1], &T, err));
+    }
     int h_shape[3] = {(int)size[2], (int)size[3], (int)size[4]};
     hs_directions *d = hs_directions_new((int)size[0], (int)size[1], T, h_shape);
     if (!(r.directions = d)) {
         status = hs_fail_memory(err, (size_t)size[0] * sizeof(char *));
         goto cleanup;
     }
+    d->space = space;
     if (set->metadata) {
         free(d->metadata);
         if (!(d->metadata = hs_strdup(set->metadata))) {
@@ -277,7 +342,7 @@ static hs_status hs_directions_read(const char *path, const hs_tensor_set *set, 
     }
     HS_CHECK(hs_read_names(&r, err));
     HS_CHECK(hs_read_model(&r, err));
-    HS_CHECK(hs_read_tensors(&r, size, err));
+    HS_CHECK(noise ? hs_read_noise_tensors(&r, err) : hs_read_tensors(&r, size, err));
     HS_CHECK(hs_directions_check(path, d, err));
     HS_CHECK(hs_directions_update_metadata(d, err));
     *out = d;
@@ -306,7 +371,7 @@ hs_status hs_directions_load(const char *path, hs_directions **out, hs_error *er
 }
 
 hs_status hs_directions_save(const hs_directions *d, const char *path, hs_error *err) {
-    hs_tensor tensors[6] = {
+    hs_tensor tensors[8] = {
         {"delta_h",
          HS_F32,
          5,
@@ -316,10 +381,12 @@ hs_status hs_directions_save(const hs_directions *d, const char *path, hs_error 
         {"mean", HS_F32, 4, {d->T, d->h_shape[0], d->h_shape[1], d->h_shape[2]}, d->mean},
         {"u", HS_F32, 4, {d->K, d->image[0], d->image[1], d->image[2]}, d->u},
         {"residual", HS_F32, 1, {d->K}, d->residual},
+        {"delta_x_T", HS_F32, 4, {d->K, d->image[0], d->image[1], d->image[2]}, d->delta_x_T},
+        {"delta_z", HS_F32, 5, {d->K, d->T, d->image[0], d->image[1], d->image[2]}, d->delta_z},
         {"timesteps", HS_I64, 1, {d->T}, d->timesteps}};
     int count = 0;
     char *metadata = NULL;
-    for (int i = 0; i < 6; i++) /* keep those that there are */
+    for (int i = 0; i < 8; i++) /* keep those that there are */
         if (tensors[i].data)
             tensors[count++] = tensors[i];
     HS_TRY(hs_directions_check(path, d, err));

@@ -11,12 +11,15 @@
 struct hs_directions {
     int K, S, T;
     int h_shape[3];
-    int image[3];       /* C, H, W of `u`; zeros without it */
+    int image[3];       /* C, H, W of `u` or delta_x_T; zeros without them */
     float *delta_h;     /* [K,S,c,h,w] */
     float *sigma;       /* [K,S] or NULL */
     float *mean;        /* [T,c,h,w] or NULL */
     float *u;           /* [K,C,H,W] or NULL */
     float *residual;    /* [K] or NULL */
+    hs_space space;     /* HS_SPACE_H, or HS_SPACE_NOISE, which has these in place of delta_h: */
+    float *delta_x_T;   /* [K,C,H,W] */
+    float *delta_z;     /* [K,T,C,H,W] or NULL; S is T with it, else 1 */
     int64_t *timesteps; /* [T]; NULL: a file written by hand that does not say */
     char **names;       /* [K] */
     int N;              /* num_train_timesteps; 0 unknown */

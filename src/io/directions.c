@@ -53,6 +53,8 @@ void hs_directions_free(hs_directions *directions) {
     free(directions->mean);
     free(directions->u);
     free(directions->residual);
+    free(directions->delta_x_T);
+    free(directions->delta_z);
     free(directions->timesteps);
     free(directions->unit);
     free(directions->method);
@@ -91,7 +93,10 @@ void hs_directions_view_get(const hs_directions *directions, hs_directions_view 
                                  .method = directions->method,
                                  .metadata = directions->metadata,
                                  .u = directions->u,
-                                 .residual = directions->residual};
+                                 .residual = directions->residual,
+                                 .space = directions->space,
+                                 .delta_x_T = directions->delta_x_T,
+                                 .delta_z = directions->delta_z};
     memcpy(view->image, directions->image, sizeof view->image);
     memcpy(view->h_shape, directions->h_shape, sizeof view->h_shape);
 }
@@ -169,7 +174,11 @@ static hs_status hs_put_members(const hs_directions *directions, json_t *object,
     HS_TRY(hs_put_names(directions, object, err));
     HS_TRY(hs_metadata_put(object, "unit", directions->unit, err));
     HS_TRY(hs_metadata_put(object, "method", directions->method, err));
-    HS_TRY(hs_metadata_put(object, "h_space", hs_h_space_name(directions->h_space), err));
+    json_object_del(object, directions->space == HS_SPACE_NOISE ? "h_space" : "space");
+    if (directions->space == HS_SPACE_NOISE)
+        HS_TRY(hs_metadata_put(object, "space", "noise", err));
+    else
+        HS_TRY(hs_metadata_put(object, "h_space", hs_h_space_name(directions->h_space), err));
     snprintf(number, sizeof number, "%d", directions->T);
     HS_TRY(hs_metadata_put(object, "T", number, err));
     json_object_del(object, "model");

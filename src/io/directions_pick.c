@@ -34,13 +34,18 @@ hs_status hs_directions_pick(const hs_directions *all, int index, hs_directions 
     memcpy(one->image, all->image, sizeof one->image);
     one->N = all->N;
     one->h_space = all->h_space;
+    one->space = all->space;
     memcpy(one->model, all->model, sizeof one->model);
-    bool done = hs_pick_floats(all->delta_h + k * slice, slice, &one->delta_h) &&
+    bool done = hs_pick_floats(all->delta_h ? all->delta_h + k * slice : NULL, slice, &one->delta_h) &&
                 hs_pick_floats(all->sigma ? all->sigma + k * (size_t)all->S : NULL, (size_t)all->S,
                                &one->sigma) &&
                 hs_pick_floats(all->mean, T * h, &one->mean) &&
                 hs_pick_floats(all->u ? all->u + k * image : NULL, image, &one->u) &&
                 hs_pick_floats(all->residual ? all->residual + k : NULL, 1, &one->residual) &&
+                hs_pick_floats(all->delta_x_T ? all->delta_x_T + k * image : NULL, image,
+                               &one->delta_x_T) &&
+                hs_pick_floats(all->delta_z ? all->delta_z + k * T * image : NULL, T * image,
+                               &one->delta_z) &&
                 hs_pick_text(all->names[index], &one->names[0]) &&
                 hs_pick_text(all->unit, &one->unit) && hs_pick_text(all->method, &one->method) &&
                 hs_pick_text(all->metadata, &one->metadata);

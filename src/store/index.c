@@ -1,11 +1,14 @@
 /* See index.h. */
 #include "store/index.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "io/file.h"
 
 /* How long another process's transaction is waited for; they are all short. */
 #define HS_INDEX_BUSY_MS 60000
@@ -45,6 +48,45 @@ static hs_status hs_index_make(hs_index *index, hs_error *err) {
     return hs_database_end(database, status, err);
 }
 
+static hs_status hs_index_connect(hs_index *index, const char *file, bool create, hs_error *err) {
+    int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+    if (sqlite3_open_v2(file, &index->database.db, flags, NULL) != SQLITE_OK)
+        return hs_fail(err, HS_ERROR_IO, "%s: cannot be opened: %s", index->database.path,
+                       index->database.db ? sqlite3_errmsg(index->database.db) : "memory");
+    sqlite3_busy_timeout(index->database.db, HS_INDEX_BUSY_MS);
+    return HS_OK;
+}
+
+/* The tables of an index in `file`, which nobody else knows yet. */
+static hs_status hs_index_fill(const char *path, const char *file, hs_error *err) {
+    hs_index fresh = {.database.path = path};
+    hs_status status = hs_index_connect(&fresh, file, false, err);
+    if (status == HS_OK)
+        status = hs_database_run(&fresh.database, "PRAGMA journal_mode = WAL", err);
+    if (status == HS_OK)
+        status = hs_index_make(&fresh, err);
+    if (sqlite3_close(fresh.database.db) != SQLITE_OK && status == HS_OK)
+        status = hs_fail(err, HS_ERROR_IO, "%s: the new index could not be closed", path);
+    return status;
+}
+
+/*
+ * A new index appears under its name with all its tables, so that a process that
+ * is killed meanwhile leaves none, and nobody ever reads half of one. Of two
+ * processes that try at once the first one's stays. Where a file has one name
+ * alone (no hard links), the tables are made in place by hs_index_check.
+ */
+static hs_status hs_index_create(const char *path, hs_error *err) {
+    hs_atomic file;
+    HS_TRY(hs_atomic_open(&file, path, err));
+    hs_status status = file.temporary ? hs_index_fill(path, file.temporary, err) : HS_OK;
+    if (status == HS_OK && file.temporary && link(file.temporary, file.path) != 0) {
+        /* Somebody's is there, or links are not: see above. */
+    }
+    hs_atomic_abort(&file);
+    return status;
+}
+
 static hs_status hs_index_check(hs_index *index, bool create, hs_error *err) {
     const hs_database *database = &index->database;
     int64_t tables, application, version;
@@ -81,13 +123,9 @@ hs_status hs_index_open(const char *path, bool create, hs_index **out, hs_error 
         status = hs_fail(err, HS_ERROR_IO, "%s: there is no index that can be read", path);
         goto cleanup;
     }
-    int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-    if (sqlite3_open_v2(path, &index->database.db, flags, NULL) != SQLITE_OK) {
-        status = hs_fail(err, HS_ERROR_IO, "%s: cannot be opened: %s", path,
-                         index->database.db ? sqlite3_errmsg(index->database.db) : "memory");
-        goto cleanup;
-    }
-    sqlite3_busy_timeout(index->database.db, HS_INDEX_BUSY_MS);
+    if (create && access(path, F_OK) != 0)
+        HS_CHECK(hs_index_create(path, err));
+    HS_CHECK(hs_index_connect(index, path, create, err));
     HS_CHECK(hs_index_check(index, create, err));
     *out = index;
     index = NULL;

@@ -27,6 +27,24 @@ static void test_convolutions(void **state) {
         }
 }
 
+/* Read through an upsampling: by several, of a concatenation that is itself never
+ * made, with all that a convolution absorbs; and where somebody wants it made. */
+static void test_convolutions_of_upsamplings(void **state) {
+    for (int wanted = 0; wanted < 2; wanted++)
+        for (int size = 3; size <= 20; size += 17) {
+            hs_net net = net_new();
+            hs_value x = net_input(&net, "x", (hs_shape){4, {2, 40, size, size + 2}});
+            hs_value up = ADD(&net, HS_OP_UPSAMPLE, NONE, x);
+            hs_value a = net_conv(&net, up, 36, 3, 1, true),
+                     b = net_conv(&net, up, 36, 3, 1, false);
+            hs_value sum = ADD(&net, HS_OP_ADD, NONE, a, b);
+            hs_value both = ADD(&net, HS_OP_CONCAT, NONE, net_conv(&net, x, 33, 3, 1, true), x);
+            hs_value c = net_conv(&net, ADD(&net, HS_OP_UPSAMPLE, NONE, both), 36, 3, 1, true);
+            hs_value y = ADD(&net, HS_OP_ADD, NONE, c, sum);
+            net_check(&net, (hs_value[]){y, up}, 1 + wanted, 2e-6);
+        }
+}
+
 /* Weights that are large for their maps are transformed in every pass: of a
  * concatenation's parts, for several items, by any number of threads. They stay
  * plain: less is kept than the 36 floats for 9 of transformed ones. */
@@ -221,6 +239,7 @@ static void test_unbound_input(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolutions),
+        cmocka_unit_test(test_convolutions_of_upsamplings),
         cmocka_unit_test(test_weights_made_in_every_pass),
         cmocka_unit_test(test_residual_in_place_and_copied),
         cmocka_unit_test(test_group_norms),

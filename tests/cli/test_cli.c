@@ -99,6 +99,47 @@ static void test_info(void **state) {
     hs_run_free(&run);
 }
 
+/* What the steps multiplied is what the model's passes multiply; every time is
+ * positive and all of them together are less than the run took. */
+static void test_profile(void **state) {
+    json_t *info = hs_run_json(*state, "$H info --json");
+    double macs = json_number_value(json_object_get(info, "macs"));
+    json_decref(info);
+    json_t *report = hs_run_json(
+        *state, "$H sample --json --profile --quiet --steps 3 --seed 0-2 -o profile.png");
+    double passes = json_number_value(json_object_get(report, "passes"));
+    json_t *profile = json_object_get(report, "profile");
+    double peak = json_number_value(json_object_get(profile, "peak_gflops"));
+    double flops = 0, seconds = 0;
+    json_t *row;
+    size_t i;
+    assert_true(passes == 9 && macs > 1e8 && peak > 0.1);
+    json_array_foreach(json_object_get(profile, "steps"), i, row) {
+        double took = json_number_value(json_object_get(row, "seconds"));
+        double gflops = json_number_value(json_object_get(row, "gflops"));
+        double share = json_number_value(json_object_get(row, "share_of_peak"));
+        assert_true(took > 0 && json_integer_value(json_object_get(row, "runs")) > 0);
+        assert_true(fabs(share * peak - gflops) <= 1e-6 * gflops);
+        flops += 1e9 * gflops * took;
+        seconds += took;
+    }
+    assert_true(i > 5);
+    assert_true(fabs(flops - 2 * macs * passes) <= 1e-6 * flops);
+    assert_true(fabs(seconds - json_number_value(json_object_get(profile, "seconds"))) < 1e-6);
+    assert_true(seconds < json_number_value(json_object_get(report, "seconds")));
+    json_decref(report);
+
+    report = hs_run_json(*state, "$H sample --json --quiet --steps 1 -o profile.png");
+    assert_null(json_object_get(report, "profile"));
+    json_decref(report);
+    hs_run run = hs_run_shell(*state, "$H sample --profile --quiet --steps 1 -o profile.png");
+    assert_int_equal(run.status, 0);
+    assert_string_equal(run.out, "");
+    assert_non_null(strstr(run.err, "conv2d 3x3"));
+    assert_non_null(strstr(run.err, "measured now"));
+    hs_run_free(&run);
+}
+
 static void test_sample_outputs(void **state) {
     const char *folder = *state;
     hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 0-3 -o grid.png");
@@ -361,19 +402,13 @@ static void test_demo(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_sample_outputs),
-        cmocka_unit_test(test_sample_tensors),
-        cmocka_unit_test(test_latents_round_trip),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_pca),
-        cmocka_unit_test(test_pca_announces),
-        cmocka_unit_test(test_pca_interrupted),
-        cmocka_unit_test(test_edit),
-        cmocka_unit_test(test_edit_agrees_with_sample),
-        cmocka_unit_test(test_recipe),
-        cmocka_unit_test(test_eps),
+        cmocka_unit_test(test_help),           cmocka_unit_test(test_info),
+        cmocka_unit_test(test_profile),        cmocka_unit_test(test_sample_outputs),
+        cmocka_unit_test(test_sample_tensors), cmocka_unit_test(test_latents_round_trip),
+        cmocka_unit_test(test_threads),        cmocka_unit_test(test_pca),
+        cmocka_unit_test(test_pca_announces),  cmocka_unit_test(test_pca_interrupted),
+        cmocka_unit_test(test_edit),           cmocka_unit_test(test_edit_agrees_with_sample),
+        cmocka_unit_test(test_recipe),         cmocka_unit_test(test_eps),
         cmocka_unit_test(test_demo),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -73,40 +73,6 @@ static void test_annotate(void **state) {
     refuse(folder, "$H annotate -n 5", 2, "-o says where");
 }
 
-/* Killed at several points: the index opens, and the next run completes it, with
- * the scores of a run that was never stopped. */
-static void test_killed(void **state) {
-    const char *folder = *state;
-    for (int i = 0; i < 4; i++) {
-        char command[400];
-        snprintf(command, sizeof command,
-                 "sh -c '\"$1\" annotate --quiet --steps 3 -n 24 --max-mem 60M -o k%d.sqlite "
-                 ">killed.log 2>&1 & p=$!; sleep 0.%d; kill -9 $p; wait $p; true' sh $H",
-                 i, 1 + 2 * i);
-        hs_run run = hs_run_shell(folder, command);
-        hs_run_free(&run);
-        snprintf(command, sizeof command, "$H annotate --quiet --steps 3 -n 24 -o k%d.sqlite", i);
-        hs_run_ok(folder, command);
-        snprintf(command, sizeof command, "$H annotate --list --json k%d.sqlite", i);
-        json_t *whole = run_list(folder, "$H annotate --list --json i.sqlite");
-        json_t *again = run_list(folder, command);
-        assert_int_equal(member(again, "samples"), 24);
-        assert_true(
-            json_equal(json_object_get(whole, "attributes"), json_object_get(again, "attributes")));
-        json_decref(again);
-        json_decref(whole);
-    }
-}
-
-static void test_together(void **state) {
-    const char *folder = *state;
-    hs_run_ok(folder, "sh -c '\"$1\" annotate --quiet --steps 3 -n 24 -o t.sqlite >a 2>b & "
-                      "\"$1\" annotate --quiet --steps 3 -n 24 -o t.sqlite >c 2>d; wait' sh $H");
-    json_t *report = run_list(folder, "$H annotate --list --json t.sqlite");
-    assert_int_equal(member(report, "samples"), 24);
-    json_decref(report);
-}
-
 static void test_attribute(void **state) {
     const char *folder = *state;
     json_t *report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute "
@@ -118,6 +84,13 @@ static void test_attribute(void **state) {
     assert_int_equal(json_array_size(json_object_get(report, "curve")), 3);
     json_decref(report);
     report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute Smiling "
+                                 "--top 10 --curve 10 -o s1.safetensors --classifier "
+                                 "" HS_JUDGE);
+    const json_t *effect = json_array_get(json_object_get(report, "curve_effects"), 0);
+    assert_true(json_is_real(json_array_get(effect, 0)));
+    assert_true(json_real_value(json_array_get(effect, 1)) > 0);
+    json_decref(report);
+    report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute Smiling "
                                  "--given all -o j.safetensors");
     assert_int_equal(member(report, "samples"), 24);
     json_decref(report);
@@ -125,6 +98,19 @@ static void test_attribute(void **state) {
                       "--balance Smiling -o l.safetensors");
     hs_run_ok(folder, "$H disentangle s.safetensors --from l.safetensors -o c.safetensors");
     hs_run_ok(folder, "$H edit --quiet --steps 3 -d c.safetensors=-1..1:3 -o c.png");
+    report = hs_run_json(folder, "$H attribute --json --quiet --index i.sqlite --attribute "
+                                 "Smiling,Long_Hair --given none --given all -o m.safetensors");
+    assert_int_equal(json_array_size(json_object_get(report, "directions")), 4);
+    const json_t *last = json_array_get(json_object_get(report, "directions"), 3);
+    assert_string_equal(json_string_value(json_object_get(last, "direction")), "Long_Hair@all");
+    assert_int_equal(json_array_size(json_object_get(last, "given")), 17);
+    json_decref(report);
+    refuse(folder, "$H attribute --index i.sqlite --attribute Smiling,Hat --curve 2 -o x", 2,
+           "--curve: goes with one attribute");
+    refuse(folder, "$H attribute --index i.sqlite --attribute Smiling --classifier x -o x", 2,
+           "measures the effect of a --curve");
+    refuse(folder, "$H attribute --index i.sqlite --attribute Smiling --given Smiling -o x", 1,
+           "no attribute beside 'Smiling'");
     refuse(folder, "$H attribute --index i.sqlite --attribute Frown -o x", 1,
            "no attribute 'Frown'");
     refuse(folder, "$H attribute --quiet --index i.sqlite --attribute Smiling --top 13 -o x", 1,
@@ -192,9 +178,10 @@ static void test_images(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_annotate), cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_together), cmocka_unit_test(test_attribute),
-        cmocka_unit_test(test_labels),   cmocka_unit_test(test_images),
+        cmocka_unit_test(test_annotate),
+        cmocka_unit_test(test_attribute),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_images),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

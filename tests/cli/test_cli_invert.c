@@ -260,31 +260,22 @@ static void test_low_psnr(void **state) {
     assert_non_null(strstr(run.err, "warning: faces/000_seed_0.png: its reconstruction has "));
     assert_non_null(strstr(run.out, " dB  faces/000_seed_0.png"));
     hs_run_free(&run);
+    /* And again before it is edited. */
+    run = hs_run_shell(*state, "$H edit --quiet --latent low.safetensors --swap-h 0,0 -o low.png");
+    assert_int_equal(run.status, 0);
+    assert_non_null(strstr(run.err, "latent 0 (faces/000_seed_0.png) was inverted to "));
+    hs_run_free(&run);
 }
 
-/* Killed at any moment, what is there opens; a second start finishes. */
-static void test_killed(void **state) {
+/* Stopped in the first batch: nothing is kept, and that is said. Kills at all
+ * points are in test_kill.c. */
+static void test_stopped(void **state) {
     const char *folder = *state;
-    hs_run_ok(folder, "$H invert --quiet --steps 6 --method x0 faces -o kept.safetensors");
-    for (int k = 1; k <= 8; k++) {
-        char command[300];
-        hs_latents_view view;
-        snprintf(command, sizeof command,
-                 "sh -c '\"$1\" invert --quiet --steps 30 faces -o kept.safetensors & p=$!; "
-                 "sleep 0.%d; kill -%s $p; wait $p; true' sh $H",
-                 k, k % 2 ? "KILL" : "TERM");
-        hs_run run = hs_run_shell(folder, command);
-        hs_run_free(&run);
-        hs_latents *latents = load(folder, "kept.safetensors", &view);
-        assert_true(view.n == 3 && (view.T == 6 || view.T == 30));
-        hs_latents_free(latents);
-    }
-    hs_run_ok(folder, "$H invert --quiet --steps 6 --method x0 faces -o kept.safetensors");
     hs_run run = hs_run_shell(folder, "sh -c '\"$1\" invert --quiet --steps 900 faces -o late & "
                                       "p=$!; sleep 0.7; kill -TERM $p; wait $p' sh $H");
     assert_int_equal(run.status, 1);
-    assert_non_null(strstr(run.err, "nothing was written"));
-    assert_false(hs_exists(folder, "late"));
+    assert_non_null(strstr(run.err, "stopped before the first images were done"));
+    assert_false(hs_exists(folder, "late") || hs_exists(folder, "late.resume"));
     hs_run_free(&run);
 }
 
@@ -330,7 +321,7 @@ int main(void) {
         cmocka_unit_test(test_ddim),       cmocka_unit_test(test_edit_friendly),
         cmocka_unit_test(test_preview),    cmocka_unit_test(test_reading),
         cmocka_unit_test(test_gray_model), cmocka_unit_test(test_bad_images),
-        cmocka_unit_test(test_low_psnr),   cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_low_psnr),   cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_refuses),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "denoiser.h"
 #include "models/model.h"
@@ -327,7 +328,7 @@ static void test_cancel(void **state) {
     hs_latents *latents = NULL;
     assert_ok(
         hs_invert(bench.sampler, &options, 2, bench.x_0, &monitor, &latents, NULL, NULL, &err));
-    assert_string_equal(watch.phase, "decoding");
+    assert_string_equal(watch.phase, "inverting");
     hs_latents_free(latents);
     latents = NULL;
     int calls = watch.calls;
@@ -341,11 +342,109 @@ static void test_cancel(void **state) {
     hs_close_bench(&bench);
 }
 
+/* Without the round trip: the same latents, no PSNR, no picture. */
+static void test_unchecked(void **state) {
+    hs_error err;
+    hs_bench bench = hs_open_bench("plain", 4, NULL, 0, false);
+    hs_invert_options options = hs_invert_options_default();
+    hs_latents *whole = NULL, *latents = NULL;
+    hs_latents_view a, b;
+    double psnr[2] = {0};
+    assert_ok(hs_invert(bench.sampler, &options, 2, bench.x_0, NULL, &whole, NULL, NULL, &err));
+    options.unchecked = true;
+    assert_ok(hs_invert(bench.sampler, &options, 2, bench.x_0, NULL, &latents, psnr, NULL, &err));
+    assert_true(isnan(psnr[0]) && isnan(psnr[1]));
+    hs_latents_view_get(whole, &a);
+    hs_latents_view_get(latents, &b);
+    assert_memory_equal(a.x_T, b.x_T, (size_t)(2 * bench.size) * sizeof(float));
+    assert_memory_equal(a.h, b.h, (size_t)(8 * bench.h_size) * sizeof(float));
+    assert_null(strstr(b.metadata, "psnr"));
+    float *x = malloc((size_t)(2 * bench.size) * sizeof *x);
+    hs_latents *none = NULL;
+    assert_int_equal(hs_invert(bench.sampler, &options, 2, bench.x_0, NULL, &none, NULL, x, &err),
+                     HS_ERROR_ARGUMENT);
+    assert_non_null(strstr(err.message, "not checked"));
+    free(x);
+    hs_latents_free(latents);
+    hs_latents_free(whole);
+    hs_close_bench(&bench);
+}
+
+/* Stopped anywhere, then again: what is done is kept, and the rest done once, to
+ * the bits of a run that was never stopped. */
+static void hs_check_resumed(const hs_latents *whole, const hs_latents *latents, int64_t size,
+                             int64_t h_size, int n) {
+    hs_latents_view a, b;
+    hs_latents_view_get(whole, &a);
+    hs_latents_view_get(latents, &b);
+    size_t T = (size_t)a.T, bytes = (size_t)(n * size) * sizeof(float);
+    assert_memory_equal(a.x_T, b.x_T, bytes);
+    assert_memory_equal(a.x_0, b.x_0, bytes);
+    assert_memory_equal(a.h, b.h, (size_t)(n * h_size) * T * sizeof(float));
+    assert_int_equal(!a.z, !b.z);
+    if (a.z)
+        assert_memory_equal(a.z, b.z, bytes * T);
+    assert_string_equal(a.metadata, b.metadata);
+}
+
+static void test_resume(void **state) {
+    static const double etas[] = {0, 1};
+    char *folder = hs_test_make_folder(), path[400];
+    hs_error err;
+    snprintf(path, sizeof path, "%s/resume", folder);
+    for (int k = 0; k < 2; k++) {
+        hs_bench bench = hs_open_bench("plain", 3, &etas[k], 1, false);
+        size_t bytes = (size_t)(2 * bench.size) * sizeof(float);
+        enum { N = 34 }; /* three batches */
+        float *x_0 = malloc(N / 2 * bytes), *x = malloc(N / 2 * bytes), *y = malloc(N / 2 * bytes);
+        for (int i = 0; i < N / 2; i++)
+            memcpy(x_0 + 2 * i * bench.size, bench.x_0, bytes);
+        hs_invert_options options = {.method = k ? HS_INVERT_DPM : HS_INVERT_DDIM};
+        hs_watch watch = {0};
+        hs_monitor monitor = {.ctx = &watch, .progress = hs_watch_progress};
+        hs_latents *whole = NULL, *latents = NULL;
+        double psnr[N], again[N];
+        assert_ok(hs_invert(bench.sampler, &options, N, x_0, &monitor, &whole, psnr, x, &err));
+        int calls = watch.calls, pieces = 0;
+        options.resume = path;
+        while (!latents) { /* a bit more than one of the three batches each time */
+            watch = (hs_watch){.stop_at = calls / 3 + 3};
+            hs_status status =
+                hs_invert(bench.sampler, &options, N, x_0, &monitor, &latents, again, y, &err);
+            assert_int_equal(status, latents ? HS_OK : HS_ERROR_CANCELLED);
+            assert_int_equal(access(path, F_OK), 0);
+            pieces++;
+        }
+        assert_true(pieces >= 3 && pieces <= 4);
+        hs_check_resumed(whole, latents, bench.size, bench.h_size, N);
+        assert_memory_equal(psnr, again, sizeof psnr);
+        assert_memory_equal(x, y, N / 2 * bytes);
+        hs_latents *none = NULL;
+        x_0[7] += 0.5F;
+        assert_int_equal(hs_invert(bench.sampler, &options, N, x_0, NULL, &none, NULL, NULL, &err),
+                         HS_ERROR_MISMATCH);
+        assert_non_null(strstr(err.message, "another run: pixels"));
+        assert_int_equal(
+            hs_invert(bench.sampler, &options, N - 1, x_0, NULL, &none, NULL, NULL, &err),
+            HS_ERROR_MISMATCH);
+        assert_int_equal(unlink(path), 0);
+        hs_latents_free(latents);
+        hs_latents_free(whole);
+        free(y);
+        free(x);
+        free(x_0);
+        hs_close_bench(&bench);
+    }
+    hs_test_remove_folder(folder);
+    free(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ddim),       cmocka_unit_test(test_edit_friendly_golden),
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_other_grids),
         cmocka_unit_test(test_batch),      cmocka_unit_test(test_metadata),
-        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_cancel)};
+        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_resume),     cmocka_unit_test(test_unchecked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,12 +220,60 @@ static void test_curve(void **state) {
     options.curve = points;
     options.curve_count = 3;
     hs_attribute_report report;
-    hs_directions *d = NULL;
-    assert_ok(hs_attribute(tiny.sampler, p.labels, &options, plant, &p, NULL, &d, &report, &err));
+    hs_directions *d = NULL, *curve = NULL;
+    assert_ok(hs_attribute_many(tiny.sampler, p.labels, &options, 1, plant, &p, NULL, &d, &report,
+                                &curve, &err));
     assert_int_equal(report.curve_count, 3);
     assert_true(fabs(report.cosine[2] - 1) < 1e-12);
     assert_true(report.cosine[0] < report.cosine[1] && report.cosine[1] < 1);
+    /* The last point has all that the direction has. */
+    assert_int_equal(hs_directions_count(curve), 3);
+    assert_string_equal(hs_directions_name(curve, 1), "5");
+    assert_true(hs_test_relative_error(curve->delta_h + 2 * p.length, d->delta_h,
+                                       (int64_t)p.length) < 1e-6);
+    hs_directions_free(curve);
     hs_directions_free(d);
+    hs_labels_free((hs_labels *)p.labels);
+    hs_test_pca_close(&tiny);
+}
+
+/* Several at once are what each is alone, from one pass over the samples. */
+static void test_many(void **state) {
+    hs_error err;
+    planted p = {.labels = make_labels(), .noise = 0.5};
+    hs_test_pca tiny = open_tiny(&p.length);
+    static const char *const given[] = {"B", "C"};
+    hs_attribute_options options[3];
+    hs_attribute_report reports[3], report;
+    hs_directions *all = NULL;
+    for (int k = 0; k < 3; k++) {
+        options[k] = hs_attribute_options_default();
+        options[k].attribute = k == 1 ? "C" : "A";
+        options[k].top = 12;
+    }
+    options[2].given = given;
+    options[2].given_count = 2;
+    options[2].name = "A@B+C";
+    assert_ok(hs_attribute_many(tiny.sampler, p.labels, options, 3, plant, &p, NULL, &all, reports,
+                                NULL, &err));
+    assert_int_equal(p.calls, N); /* the regression takes all, the others some of them */
+    assert_string_equal(hs_directions_name(all, 1), "C");
+    assert_string_equal(hs_directions_name(all, 2), "A@B+C");
+    for (int k = 0; k < 3; k++) {
+        hs_directions *one = NULL;
+        assert_ok(hs_attribute(tiny.sampler, p.labels, &options[k], plant, &p, NULL, &one, &report,
+                               &err));
+        /* observed: 6e-8, the sums are in another order */
+        assert_true(hs_test_relative_error(all->delta_h + (size_t)k * p.length, one->delta_h,
+                                           (int64_t)p.length) < 6e-7);
+        assert_int_equal(reports[k].samples, report.samples);
+        assert_true(reports[k].held_high + reports[k].held_low > 0 && reports[k].auc > 0.5);
+        hs_directions_free(one);
+    }
+    char *result = hs_directions_get_metadata(all, "result");
+    assert_true(result[0] == '[');
+    free(result);
+    hs_directions_free(all);
     hs_labels_free((hs_labels *)p.labels);
     hs_test_pca_close(&tiny);
 }
@@ -318,6 +366,7 @@ int main(void) {
         cmocka_unit_test(test_from_seeds), cmocka_unit_test(test_balance),
         cmocka_unit_test(test_curve),      cmocka_unit_test(test_regression_golden),
         cmocka_unit_test(test_refuses),    cmocka_unit_test(test_held),
+        cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,25 +11,25 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
 void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
                               int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
 
-HS_INLINE void hs_sums16(const float *x, int64_t pixels, int64_t stride, double *sum,
-                         double *sumsq) {
-    hs_v16 s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+HS_INLINE void hs_sums_lanes(const float *x, int64_t pixels, int64_t stride, double *sum,
+                             double *sumsq) {
+    hs_vec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
     int64_t p = 0;
     for (; p + 2 <= pixels; p += 2) {
-        hs_v16 v0 = hs_load(x + p * stride), v1 = hs_load(x + (p + 1) * stride);
+        hs_vec v0 = hs_load(x + p * stride), v1 = hs_load(x + (p + 1) * stride);
         s0 += v0;
         s1 += v1;
         q0 += v0 * v0;
         q1 += v1 * v1;
     }
     if (p < pixels) {
-        hs_v16 v = hs_load(x + p * stride);
+        hs_vec v = hs_load(x + p * stride);
         s0 += v;
         q0 += v * v;
     }
     s0 += s1;
     q0 += q1;
-    for (int j = 0; j < 16; j++) {
+    for (int j = 0; j < HS_LANES; j++) {
         sum[j] += (double)s0[j];
         sumsq[j] += (double)q0[j];
     }
@@ -41,8 +41,8 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
         int64_t run = pixels - first < HS_RUN ? pixels - first : HS_RUN;
         const float *row = x + first * channels;
         int c = 0;
-        for (; c + 16 <= channels; c += 16)
-            hs_sums16(row + c, run, channels, sum + c, sumsq + c);
+        for (; c + HS_LANES <= channels; c += HS_LANES)
+            hs_sums_lanes(row + c, run, channels, sum + c, sumsq + c);
         for (; c < channels; c++) {
             float s = 0, q = 0;
             for (int64_t p = 0; p < run; p++) {
@@ -73,12 +73,12 @@ HS_INLINE void hs_affine_act_rows(const float *x, float *y, int64_t pixels, int 
         const float *from = x + p * channels;
         float *to = y + p * y_stride;
         int c = 0;
-        for (; c + 16 <= channels; c += 16) {
-            hs_v16 v = hs_load(from + c) * hs_load(a + c) + hs_load(b + c);
+        for (; c + HS_LANES <= channels; c += HS_LANES) {
+            hs_vec v = hs_load(from + c) * hs_load(a + c) + hs_load(b + c);
             if (act == HS_ACT_SILU)
                 v = hs_silu(v);
             else if (act != HS_ACT_NONE)
-                for (int j = 0; j < 16; j++)
+                for (int j = 0; j < HS_LANES; j++)
                     v[j] = hs_scalar_act(v[j], act);
             hs_store(to + c, v);
         }

@@ -1,42 +1,78 @@
 /*
- * Sixteen floats as a vector; the compiler maps them to one AVX-512 register,
- * two AVX2 ones, or four of SSE or NEON.
+ * One register's worth of floats as a vector. Never more: GCC keeps a vector
+ * that is wider than a register in memory, and every operation on it goes
+ * through the stack.
  */
 #ifndef HS_BACKENDS_SIMD_H
 #define HS_BACKENDS_SIMD_H
 
 #include "backends/kernels/kernels.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #define HS_PASTE_(a, b) a##_##b
 #define HS_PASTE(a, b) HS_PASTE_(a, b)
 #define HS_KERNEL(name) HS_PASTE(name, HS_ISA) /* hs_linear -> hs_linear_avx512 */
 
-typedef float hs_v16 __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t hs_i16 __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX512F__)
+#define HS_LANES 16
+#elif defined(__AVX2__)
+#define HS_LANES 8
+#else
+#define HS_LANES 4
+#endif
+
+typedef float hs_vec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
+typedef int32_t hs_ivec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
+
+/* Keeps a broadcast in a register: folded into every multiply-add it would be
+ * loaded again for each, and the loads would be the limit. */
+#if defined(__AVX512F__)
+#define HS_KEEP(x) __asm__("" : "+v"(x))
+#elif defined(__AVX2__)
+#define HS_KEEP(x) __asm__("" : "+x"(x))
+#else
+#define HS_KEEP(x) ((void)0)
+#endif
 
 #define HS_INLINE static inline __attribute__((always_inline))
 
-HS_INLINE hs_v16 hs_load(const float *x) {
-    return *(const hs_v16 *)x;
+HS_INLINE hs_vec hs_load(const float *x) {
+    return *(const hs_vec *)x;
 }
 
-HS_INLINE void hs_store(float *x, hs_v16 v) {
-    *(hs_v16 *)x = v;
+HS_INLINE void hs_store(float *x, hs_vec v) {
+    *(hs_vec *)x = v;
 }
 
-HS_INLINE hs_v16 hs_set1(float x) {
-    return (hs_v16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+HS_INLINE hs_vec hs_set1(float x) {
+    return x - (hs_vec){0};
 }
 
-HS_INLINE float hs_sum16(hs_v16 v) {
-    float sum = 0;
-    for (int i = 0; i < 16; i++)
-        sum += v[i];
-    return sum;
+/* In pairs, so that the order does not hang on the compiler. */
+HS_INLINE float hs_sum(hs_vec v) {
+    float part[HS_LANES];
+    hs_store(part, v);
+    for (int half = HS_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            part[i] += part[i + half];
+    return part[0];
 }
 
-HS_INLINE hs_v16 hs_select(hs_i16 mask, hs_v16 yes, hs_v16 no) {
-    return (hs_v16)(((hs_i16)yes & mask) | ((hs_i16)no & ~mask));
+/* low <= x <= high; a NaN stays one. */
+HS_INLINE hs_vec hs_clamp(hs_vec x, float low, float high) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps(hs_set1(high), _mm512_max_ps(hs_set1(low), x));
+#elif defined(__AVX2__)
+    return _mm256_min_ps(hs_set1(high), _mm256_max_ps(hs_set1(low), x));
+#else
+    hs_ivec below = x<low, above = x> high;
+    hs_ivec bits = ((hs_ivec)x & ~(below | above)) | ((hs_ivec)hs_set1(low) & below) |
+                   ((hs_ivec)hs_set1(high) & above);
+    return (hs_vec)bits;
+#endif
 }
 
 /*
@@ -44,17 +80,15 @@ HS_INLINE hs_v16 hs_select(hs_i16 mask, hs_v16 yes, hs_v16 no) {
  * x = k ln 2 + r with |r| <= ln 2 / 2; ln 2 is split in two so that r is exact
  * to float precision, and e^r is its Taylor polynomial up to r^7.
  */
-HS_INLINE hs_v16 hs_exp(hs_v16 x) {
-    const hs_v16 low = hs_set1(-87.0f), high = hs_set1(88.0f);
-    x = hs_select(x < low, low, x);
-    x = hs_select(x > high, high, x);
-    const hs_v16 magic = hs_set1(12582912.0f); /* 1.5 * 2^23: adding it rounds */
-    hs_v16 k = x * 1.44269504088896341f + magic;
-    hs_i16 n = (hs_i16)k - (hs_i16)magic;
+HS_INLINE hs_vec hs_exp(hs_vec x) {
+    x = hs_clamp(x, -87.0f, 88.0f);
+    const hs_vec magic = hs_set1(12582912.0f); /* 1.5 * 2^23: adding it rounds */
+    hs_vec k = x * 1.44269504088896341f + magic;
+    hs_ivec n = (hs_ivec)k - (hs_ivec)magic;
     k -= magic;
-    hs_v16 r = x - k * 0.693359375f;
+    hs_vec r = x - k * 0.693359375f;
     r = r + k * 2.12194440e-4f;
-    hs_v16 p = hs_set1(1.0f / 5040);
+    hs_vec p = hs_set1(1.0f / 5040);
     p = p * r + 1.0f / 720;
     p = p * r + 1.0f / 120;
     p = p * r + 1.0f / 24;
@@ -62,10 +96,10 @@ HS_INLINE hs_v16 hs_exp(hs_v16 x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    return (hs_v16)((hs_i16)p + (n << 23));
+    return (hs_vec)((hs_ivec)p + (n << 23));
 }
 
-HS_INLINE hs_v16 hs_silu(hs_v16 x) {
+HS_INLINE hs_vec hs_silu(hs_vec x) {
     return x / (1.0f + hs_exp(-x));
 }
 

@@ -18,14 +18,14 @@ void HS_KERNEL(hs_dot_sums)(const float *v, int64_t v_stride, const float *x, in
         int64_t run = pixels - first < HS_RUN ? pixels - first : HS_RUN;
         const float *vs = v + first * v_stride, *xs = x + first * x_stride;
         int c = 0;
-        for (; c + 16 <= channels; c += 16) {
-            hs_v16 s = {0}, q = {0};
+        for (; c + HS_LANES <= channels; c += HS_LANES) {
+            hs_vec s = {0}, q = {0};
             for (int64_t p = 0; p < run; p++) {
-                hs_v16 t = hs_load(vs + p * v_stride + c);
+                hs_vec t = hs_load(vs + p * v_stride + c);
                 s += t;
                 q += t * hs_load(xs + p * x_stride + c);
             }
-            for (int j = 0; j < 16; j++) {
+            for (int j = 0; j < HS_LANES; j++) {
                 sum[c + j] += (double)s[j];
                 product[c + j] += (double)q[j];
             }
@@ -43,8 +43,8 @@ void HS_KERNEL(hs_dot_sums)(const float *v, int64_t v_stride, const float *x, in
 }
 
 /* d/dz of z sigma(z): sigma (1 + z (1 - sigma)). */
-HS_INLINE hs_v16 hs_silu_slope(hs_v16 z) {
-    hs_v16 s = 1.0f / (1.0f + hs_exp(-z));
+HS_INLINE hs_vec hs_silu_slope(hs_vec z) {
+    hs_vec s = 1.0f / (1.0f + hs_exp(-z));
     return s * (1.0f + z * (1.0f - s));
 }
 
@@ -71,16 +71,16 @@ HS_INLINE void hs_slope_rows(const float *x, int64_t x_stride, const float *v, i
     for (int64_t p = 0; p < pixels; p++, x += x_stride, y += y_stride) {
         const float *vs = v ? v + p * v_stride : NULL;
         int c = 0;
-        for (; c + 16 <= channels; c += 16) {
-            hs_v16 xs = hs_load(x + c), t = xs * hs_load(beta + c) + hs_load(delta + c);
+        for (; c + HS_LANES <= channels; c += HS_LANES) {
+            hs_vec xs = hs_load(x + c), t = xs * hs_load(beta + c) + hs_load(delta + c);
             if (vs)
                 t += hs_load(vs + c) * hs_load(alpha + c);
             if (act != HS_ACT_NONE) {
-                hs_v16 z = xs * hs_load(a + c) + hs_load(b + c);
+                hs_vec z = xs * hs_load(a + c) + hs_load(b + c);
                 if (act == HS_ACT_SILU)
                     t *= hs_silu_slope(z);
                 else
-                    for (int j = 0; j < 16; j++)
+                    for (int j = 0; j < HS_LANES; j++)
                         t[j] *= hs_scalar_slope(z[j], act);
             }
             hs_store(y + c, t);

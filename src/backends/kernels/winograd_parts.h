@@ -6,28 +6,23 @@
 #include "backends/kernels/simd.h"
 
 /*
- * One register's worth of floats (LANES), and the shape of the innermost
- * product: ROWS tiles by VECTORS registers of output channels, which with the
- * VECTORS of weights and one broadcast just fill the register file.
+ * The shape of the innermost product: ROWS tiles by VECTORS registers of output channels, which
+ * with the VECTORS of weights and one broadcast just fill the register file.
  */
 #if defined(__AVX512F__)
-#define HS_WINO_LANES 16
 #define HS_WINO_VECTORS 2
 #define HS_WINO_ROWS 14
 #elif defined(__AVX2__)
-#define HS_WINO_LANES 8
 #define HS_WINO_VECTORS 2
 #define HS_WINO_ROWS 6
 #elif defined(__aarch64__)
-#define HS_WINO_LANES 4
 #define HS_WINO_VECTORS 4
 #define HS_WINO_ROWS 6
 #else
-#define HS_WINO_LANES 4
 #define HS_WINO_VECTORS 4
 #define HS_WINO_ROWS 2
 #endif
-#define HS_WINO_PANEL (HS_WINO_LANES * HS_WINO_VECTORS)
+#define HS_WINO_PANEL (HS_LANES * HS_WINO_VECTORS)
 /* The points of interpolation for tiles of 4: 0, +-HS_A, +-HS_B, infinity. */
 #define HS_A 0.625f
 #define HS_B 1.5f
@@ -38,25 +33,15 @@
 
 #define HS_WINO_CHUNK 16 /* channels that lie together in V */
 
-typedef float hs_wino_vec __attribute__((vector_size(4 * HS_WINO_LANES), aligned(4), may_alias));
-
-HS_INLINE hs_wino_vec hs_wino_load(const float *x) {
-    return *(const hs_wino_vec *)x;
-}
-
-HS_INLINE void hs_wino_store(float *x, hs_wino_vec v) {
-    *(hs_wino_vec *)x = v;
-}
-
 /* The first `count` < LANES floats; the others are 0. */
-HS_INLINE hs_wino_vec hs_wino_load_some(const float *x, int count) {
-    hs_wino_vec v = {0};
+HS_INLINE hs_vec hs_wino_load_some(const float *x, int count) {
+    hs_vec v = {0};
     for (int i = 0; i < count; i++)
         v[i] = x[i];
     return v;
 }
 
-HS_INLINE void hs_wino_store_some(float *x, hs_wino_vec v, int count) {
+HS_INLINE void hs_wino_store_some(float *x, hs_vec v, int count) {
     for (int i = 0; i < count; i++)
         x[i] = v[i];
 }

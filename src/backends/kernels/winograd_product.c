@@ -2,42 +2,32 @@
  * output channels, at one position. */
 #include "backends/kernels/winograd_parts.h"
 
-/* Keeps a broadcast in a register: folded into every multiply-add it would be
- * loaded VECTORS times, and the loads would be the limit. */
-#if defined(__AVX512F__)
-#define HS_WINO_KEEP(x) __asm__("" : "+v"(x))
-#elif defined(__AVX2__)
-#define HS_WINO_KEEP(x) __asm__("" : "+x"(x))
-#else
-#define HS_WINO_KEEP(x) ((void)0)
-#endif
-
 /* `rows` is a constant where this is inlined, so the sums stay in registers. */
 HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const float *u, float *m,
                                 bool more) {
-    hs_wino_vec sum[HS_WINO_ROWS][HS_WINO_VECTORS];
+    hs_vec sum[HS_WINO_ROWS][HS_WINO_VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < HS_WINO_VECTORS; j++)
-            sum[i][j] = (hs_wino_vec){0};
+            sum[i][j] = (hs_vec){0};
     /* The weights of the next position follow: they come from the third-level
      * cache or from memory, and nobody else asks for them early enough. */
     int64_t next = (int64_t)chunks * HS_WINO_CHUNK * HS_WINO_PANEL * 4;
     for (int chunk = 0; chunk < chunks; chunk++, v += rows * HS_WINO_CHUNK)
 #pragma GCC unroll 1
         for (int c = 0; c < HS_WINO_CHUNK; c++, u += HS_WINO_PANEL) {
-            hs_wino_vec w[HS_WINO_VECTORS];
+            hs_vec w[HS_WINO_VECTORS];
 #pragma GCC unroll 4
             for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
                 __builtin_prefetch((const void *)((uintptr_t)u + (uintptr_t)(next + line)), 0, 2);
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
-                w[j] = hs_wino_load(u + j * HS_WINO_LANES);
+                w[j] = hs_load(u + j * HS_LANES);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
-                hs_wino_vec x = v[i * HS_WINO_CHUNK + c] - (hs_wino_vec){0};
-                HS_WINO_KEEP(x);
+                hs_vec x = v[i * HS_WINO_CHUNK + c] - (hs_vec){0};
+                HS_KEEP(x);
 #pragma GCC unroll 4
                 for (int j = 0; j < HS_WINO_VECTORS; j++)
                     sum[i][j] += x * w[j];
@@ -47,10 +37,10 @@ HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const floa
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < HS_WINO_VECTORS; j++) {
-            float *to = m + i * HS_WINO_PANEL + j * HS_WINO_LANES;
+            float *to = m + i * HS_WINO_PANEL + j * HS_LANES;
             if (more)
-                sum[i][j] += hs_wino_load(to);
-            hs_wino_store(to, sum[i][j]);
+                sum[i][j] += hs_load(to);
+            hs_store(to, sum[i][j]);
         }
 }
 

@@ -16,7 +16,7 @@
 #include "backends/kernels/winograd_parts.h"
 
 /* y = B^T d. */
-HS_INLINE void hs_winograd_bt(int tile, const hs_wino_vec *d, hs_wino_vec *y) {
+HS_INLINE void hs_winograd_bt(int tile, const hs_vec *d, hs_vec *y) {
     if (tile == 2) {
         y[0] = d[0] - d[2];
         y[1] = d[2] + d[1];
@@ -24,7 +24,7 @@ HS_INLINE void hs_winograd_bt(int tile, const hs_wino_vec *d, hs_wino_vec *y) {
         y[3] = d[3] - d[1];
         return;
     }
-    hs_wino_vec even = d[4] - HS_B2 * d[2], odd = HS_A * (d[3] - HS_B2 * d[1]);
+    hs_vec even = d[4] - HS_B2 * d[2], odd = HS_A * (d[3] - HS_B2 * d[1]);
     y[1] = even + odd;
     y[2] = even - odd;
     even = d[4] - HS_A2 * d[2];
@@ -36,14 +36,14 @@ HS_INLINE void hs_winograd_bt(int tile, const hs_wino_vec *d, hs_wino_vec *y) {
 }
 
 /* y = A^T m. */
-HS_INLINE void hs_winograd_at(int tile, const hs_wino_vec *m, hs_wino_vec *y) {
+HS_INLINE void hs_winograd_at(int tile, const hs_vec *m, hs_vec *y) {
     if (tile == 2) {
         y[0] = m[0] + (m[1] + m[2]);
         y[1] = (m[1] - m[2]) + m[3];
         return;
     }
-    hs_wino_vec plus_a = m[1] + m[2], minus_a = m[1] - m[2];
-    hs_wino_vec plus_b = m[3] + m[4], minus_b = m[3] - m[4];
+    hs_vec plus_a = m[1] + m[2], minus_a = m[1] - m[2];
+    hs_vec plus_b = m[3] + m[4], minus_b = m[3] - m[4];
     y[0] = m[0] + plus_a + plus_b;
     y[1] = HS_A * minus_a + HS_B * minus_b;
     y[2] = HS_A2 * plus_a + HS_B2 * plus_b;
@@ -58,27 +58,27 @@ typedef struct hs_winograd_input_lanes {
     int64_t v_stride;
 } hs_winograd_input_lanes;
 
-HS_INLINE hs_wino_vec hs_winograd_pixel(const hs_winograd_input_lanes *in, int at) {
+HS_INLINE hs_vec hs_winograd_pixel(const hs_winograd_input_lanes *in, int at) {
     const float *x = in->pixel[at] + in->c;
-    return in->count < HS_WINO_LANES ? hs_wino_load_some(x, in->count) : hs_wino_load(x);
+    return in->count < HS_LANES ? hs_wino_load_some(x, in->count) : hs_load(x);
 }
 
 /* Row i of B^T d, times B, to where its positions lie. */
 HS_INLINE void hs_winograd_input_row(int tile, const hs_winograd_input_lanes *in, int i,
-                                     const hs_wino_vec *t) {
+                                     const hs_vec *t) {
     const int alpha = tile + 2;
-    hs_wino_vec y[6];
+    hs_vec y[6];
     hs_winograd_bt(tile, t, y);
 #pragma GCC unroll 6
     for (int x = 0; x < alpha; x++)
-        hs_wino_store(in->v + (i * alpha + x) * in->v_stride, y[x]);
+        hs_store(in->v + (i * alpha + x) * in->v_stride, y[x]);
 }
 
 HS_INLINE void hs_winograd_input_2(const hs_winograd_input_lanes *in) {
-    hs_wino_vec t[4][4];
+    hs_vec t[4][4];
 #pragma GCC unroll 4
     for (int x = 0; x < 4; x++) {
-        hs_wino_vec d[4], y[4];
+        hs_vec d[4], y[4];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             d[i] = hs_winograd_pixel(in, i * 4 + x);
@@ -95,11 +95,11 @@ HS_INLINE void hs_winograd_input_2(const hs_winograd_input_lanes *in) {
 /* Rows of B^T d two by two, or one by one: all six would not fit into the
  * registers, and pixels are read again at less cost than sums are put aside. */
 HS_INLINE void hs_winograd_input_pair(const hs_winograd_input_lanes *in, int i, float a, float b2) {
-    hs_wino_vec plus[6], minus[6];
+    hs_vec plus[6], minus[6];
 #pragma GCC unroll 6
     for (int x = 0; x < 6; x++) {
-        hs_wino_vec even = hs_winograd_pixel(in, 24 + x) - b2 * hs_winograd_pixel(in, 12 + x);
-        hs_wino_vec odd = hs_winograd_pixel(in, 18 + x) - b2 * hs_winograd_pixel(in, 6 + x);
+        hs_vec even = hs_winograd_pixel(in, 24 + x) - b2 * hs_winograd_pixel(in, 12 + x);
+        hs_vec odd = hs_winograd_pixel(in, 18 + x) - b2 * hs_winograd_pixel(in, 6 + x);
         plus[x] = even + a * odd;
         minus[x] = even - a * odd;
     }
@@ -108,7 +108,7 @@ HS_INLINE void hs_winograd_input_pair(const hs_winograd_input_lanes *in, int i, 
 }
 
 HS_INLINE void hs_winograd_input_end(const hs_winograd_input_lanes *in, int i, int first) {
-    hs_wino_vec t[6];
+    hs_vec t[6];
 #pragma GCC unroll 6
     for (int x = first; x < first + 6; x++)
         t[x - first] = hs_winograd_pixel(in, 24 + x) - HS_P * hs_winograd_pixel(in, 12 + x) +
@@ -129,13 +129,13 @@ HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in
 
 HS_INLINE void hs_winograd_input_tile(int tile, const float *const *pixel, int channels, float *v,
                                       int64_t v_stride, int64_t chunk_stride) {
-    hs_winograd_input_lanes in = {pixel, 0, HS_WINO_LANES, v, v_stride};
-    for (; in.c + HS_WINO_LANES <= channels; in.c += HS_WINO_LANES) {
+    hs_winograd_input_lanes in = {pixel, 0, HS_LANES, v, v_stride};
+    for (; in.c + HS_LANES <= channels; in.c += HS_LANES) {
         in.v = v + in.c / HS_WINO_CHUNK * chunk_stride + in.c % HS_WINO_CHUNK;
         hs_winograd_input_all(tile, &in);
     }
     int end = (channels + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
-    for (int c = in.c; c < end; c += HS_WINO_LANES) {
+    for (int c = in.c; c < end; c += HS_LANES) {
         hs_winograd_input_lanes some = {pixel, c, channels > c ? channels - c : 0, v, v_stride};
         some.v = v + c / HS_WINO_CHUNK * chunk_stride + c % HS_WINO_CHUNK;
         hs_winograd_input_all(tile, &some);
@@ -156,27 +156,27 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
                                         int count, int rows, int columns) {
     const int alpha = tile + 2;
     const float *m = o->m + k;
-    hs_wino_vec t[4][6];
+    hs_vec t[4][6];
 #pragma GCC unroll 6
     for (int x = 0; x < alpha; x++) {
-        hs_wino_vec d[6], y[4];
+        hs_vec d[6], y[4];
 #pragma GCC unroll 6
         for (int i = 0; i < alpha; i++)
-            d[i] = hs_wino_load(m + (i * alpha + x) * o->m_stride);
+            d[i] = hs_load(m + (i * alpha + x) * o->m_stride);
         hs_winograd_at(tile, d, y);
 #pragma GCC unroll 4
         for (int i = 0; i < tile; i++)
             t[i][x] = y[i];
     }
-    bool part = count < HS_WINO_LANES;
-    hs_wino_vec bias = {0};
+    bool part = count < HS_LANES;
+    hs_vec bias = {0};
     if (o->bias)
-        bias = part ? hs_wino_load_some(o->bias + k, count) : hs_wino_load(o->bias + k);
+        bias = part ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
 #pragma GCC unroll 4
     for (int i = 0; i < tile; i++) {
         if (i >= rows)
             break;
-        hs_wino_vec y[4];
+        hs_vec y[4];
         hs_winograd_at(tile, t[i], y);
 #pragma GCC unroll 4
         for (int x = 0; x < tile; x++) {
@@ -184,14 +184,14 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
                 break;
             int64_t at = i * o->row + x * o->pixel + k;
             __builtin_prefetch(o->dst + at + tile * o->pixel, 1, 3); /* the next tile's */
-            hs_wino_vec value = y[x] + bias;
+            hs_vec value = y[x] + bias;
             if (o->residual)
-                value += part ? hs_wino_load_some(o->residual + at, count)
-                              : hs_wino_load(o->residual + at);
+                value +=
+                    part ? hs_wino_load_some(o->residual + at, count) : hs_load(o->residual + at);
             if (part)
                 hs_wino_store_some(o->dst + at, value, count);
             else
-                hs_wino_store(o->dst + at, value);
+                hs_store(o->dst + at, value);
         }
     }
 }
@@ -199,11 +199,10 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
 HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_tile *o) {
     int k = 0;
     if (o->rows == tile && o->columns == tile)
-        for (; k + HS_WINO_LANES <= o->count; k += HS_WINO_LANES)
-            hs_winograd_output_lanes(tile, o, k, HS_WINO_LANES, tile, tile);
-    for (; k < o->count; k += HS_WINO_LANES)
-        hs_winograd_output_lanes(tile, o, k,
-                                 o->count - k < HS_WINO_LANES ? o->count - k : HS_WINO_LANES,
+        for (; k + HS_LANES <= o->count; k += HS_LANES)
+            hs_winograd_output_lanes(tile, o, k, HS_LANES, tile, tile);
+    for (; k < o->count; k += HS_LANES)
+        hs_winograd_output_lanes(tile, o, k, o->count - k < HS_LANES ? o->count - k : HS_LANES,
                                  o->rows, o->columns);
 }
 

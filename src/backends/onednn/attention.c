@@ -77,6 +77,7 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value) {
     if (!s)
         return hs_fail_memory(p->err, sizeof *s);
     *(hs_od_attention **)(keys + 1) = s;
+    keys->flops = 0; /* all in the second step */
     const hs_shape *q = &hs_od_node(p, node->input[0])->shape;
     s->only_probs = node->op == HS_OP_ATTENTION_PROBS;
     s->n = (int)q->dim[0];

@@ -266,14 +266,26 @@ cleanup:
     return status;
 }
 
+static const char *hs_od_conv_kind(const hs_shape *kernel, int stride) {
+    if (kernel->dim[2] == 1 && kernel->dim[3] == 1)
+        return "conv2d 1x1";
+    if (kernel->dim[2] == 3 && kernel->dim[3] == 3)
+        return stride == 1 ? "conv2d 3x3, direct" : "conv2d 3x3, stride 2";
+    return "conv2d";
+}
+
 static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
                                 hs_od_place item_bias) {
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_conv), hs_od_run_conv2d, s->value, &step));
     hs_od_conv *c = (hs_od_conv *)step;
     step->destroy = hs_od_destroy_conv2d;
+    const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+    step->kind = hs_od_conv_kind(kernel, s->conv->attr.conv.stride);
     c->threads = p->exec->threads;
     c->n = (int)hs_od_node(p, s->value)->shape.dim[0];
+    step->flops = 2.0 * c->n * (double)(s->out_c * s->out_h * s->out_w * s->in_c) *
+                  (double)(kernel->dim[2] * kernel->dim[3]);
     c->src = hs_od_operand(p, s->src, c->n);
     c->dst = p->place[s->value];
     c->residual = residual;
@@ -328,6 +340,11 @@ static hs_od_conv_spec hs_od_conv_geometry(const hs_od_planner *p, hs_value valu
     return s;
 }
 
+int hs_od_node_tile(const hs_od_planner *p, hs_value value) {
+    hs_od_conv_spec s = hs_od_conv_geometry(p, value, value);
+    return hs_od_winograd_tile(p, &s, s.in_c);
+}
+
 /*
  * `value` is conv2d itself, add_channel(conv2d, linear) or add(conv2d, x), or the
  * same of conv2d_transpose; the absorbed convolution is fused[value].
@@ -355,6 +372,7 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
         HS_TRY(hs_od_make_place(p, value));
     hs_od_conv_spec s = hs_od_conv_geometry(p, value, conv_value);
     s.sum = sum;
+    s.upsample = hs_od_is_read_through(p, conv->input[0]);
     s.bias = (!s.adjoint && conv->input_count > 2) || item_bias.buffer >= 0;
     hs_od_part parts[HS_MAX_INPUTS];
     int count = hs_od_parts(p, conv->input[0], parts), tile = hs_od_winograd_tile(p, &s, s.in_c);

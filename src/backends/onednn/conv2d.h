@@ -14,6 +14,7 @@ typedef struct hs_od_conv_spec {
     int pad_top, pad_left, pad_bottom, pad_right;
     bool sum; /* add to what is in dst */
     bool bias;
+    bool upsample; /* the input is read through a nearest upsampling that is never made */
     int64_t in_c, in_h, in_w, out_c, out_h, out_w;
 } hs_od_conv_spec;
 
@@ -29,8 +30,12 @@ bool hs_od_conv_fresh(int64_t tiles, int64_t bytes);
  * stride or padding not 1. in_c: of all parts. */
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c);
 
+/* The tile for the convolution `value`, before anything is planned. */
+int hs_od_node_tile(const hs_od_planner *p, hs_value value);
+
 /* Plan the steps of the whole convolution, whose input lies in `parts`. s->sum
- * adds `residual`, or what is in the result's place where that has no buffer. */
+ * adds `residual`, or what is in the result's place where that has no buffer.
+ * With s->upsample the parts have half its height and width. */
 hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
                               const hs_od_part *parts, int count, hs_od_place residual,
                               hs_od_place item_bias);

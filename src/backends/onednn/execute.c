@@ -13,6 +13,21 @@ static void hs_od_pass(void *ctx, int step, hs_team *team, int rank) {
     exec->steps[step]->run(exec, exec->steps[step], team, rank);
 }
 
+/* A list of one step: what is timed alone. */
+static void hs_od_profiled_step(void *ctx, int step, hs_team *team, int rank) {
+    const hs_exec *exec = ctx;
+    hs_od_pass(ctx, exec->profiled_step, team, rank);
+}
+
+static void hs_od_profiled_pass(hs_exec *exec) {
+    hs_od_profile_begin(exec->profile);
+    for (int i = 0; i < exec->step_count; i++) {
+        exec->profiled_step = i;
+        hs_crew_run(exec->crew, 1, hs_od_profiled_step, exec);
+        hs_od_profile_end_step(exec->profile, exec->steps[i]);
+    }
+}
+
 static hs_status hs_od_bind(hs_exec *exec, const hs_binding *bindings, int count, hs_error *err) {
     for (int i = 0; i < count; i++) {
         if (!bindings[i].f32)
@@ -33,7 +48,10 @@ static hs_status hs_od_execute(hs_exec *exec, const hs_binding *inputs, int inpu
             return hs_fail(err, HS_ERROR_ARGUMENT, "the graph's input %s is not bound",
                            exec->graph->nodes[i].name);
     atomic_store(&exec->failed, 0);
-    hs_crew_run(exec->crew, exec->step_count, hs_od_pass, exec);
+    if (exec->profile)
+        hs_od_profiled_pass(exec);
+    else
+        hs_crew_run(exec->crew, exec->step_count, hs_od_pass, exec);
     int failed = atomic_load(&exec->failed);
     if (failed)
         return hs_od_dnnl_error(err, "pass", (dnnl_status_t)failed);

@@ -6,6 +6,8 @@
  *   conv2d -> add_channel     the vector becomes the convolution's bias
  *   group_norm [-> modulate] [-> activation]
  *   concat, pad_channels      never made where all readers can read parts
+ *   upsample                  never made where all readers are 3x3 convolutions
+ *                             that run by Winograd's method and read through it
  *
  * and in derivatives, with P = group_norm(x) [-> modulate] computed again:
  *
@@ -14,6 +16,8 @@
  *   slice of add, conv2d_transpose, group_norm_cotangent: only those channels
  */
 #include "backends/onednn/fuse.h"
+
+#include "backends/onednn/conv2d.h"
 
 static bool hs_od_unshared(const hs_od_planner *p, hs_value value) {
     return p->uses[value] == 1 && !p->is_output[value] && !p->absorbed[value];
@@ -125,16 +129,31 @@ static bool hs_od_reads_parts(const hs_node *node, int k, bool padding) {
     }
 }
 
+/* A 2x nearest upsampling; one to an odd size repeats less than all. */
+static bool hs_od_doubles(const hs_node *node) {
+    return node->op == HS_OP_UPSAMPLE && !node->attr.upsample.odd_h && !node->attr.upsample.odd_w;
+}
+
+/* May `value` read its input k where that is not made? */
+static bool hs_od_reads_virtual(const hs_od_planner *p, hs_value value, int k) {
+    const hs_node *node = hs_od_node(p, value);
+    hs_op op = hs_od_node(p, node->input[k])->op;
+    if (op == HS_OP_UPSAMPLE)
+        return k == 0 && node->op == HS_OP_CONV2D && hs_od_node_tile(p, value) > 0;
+    return hs_od_reads_parts(node, k, op == HS_OP_PAD_CHANNELS);
+}
+
 static void hs_od_find_virtual(hs_od_planner *p) {
     for (hs_value i = 0; i < p->graph->count; i++) {
-        hs_op op = hs_od_node(p, i)->op;
-        p->virtual_parts[i] = (op == HS_OP_CONCAT || op == HS_OP_PAD_CHANNELS) && !p->is_output[i];
+        const hs_node *node = hs_od_node(p, i);
+        p->virtual_parts[i] =
+            (node->op == HS_OP_CONCAT || node->op == HS_OP_PAD_CHANNELS || hs_od_doubles(node)) &&
+            !p->is_output[i];
     }
     for (hs_value i = 0; i < p->graph->count; i++) {
         const hs_node *node = hs_od_node(p, i);
         for (int k = 0; p->needed[i] && k < node->input_count; k++)
-            if (!hs_od_reads_parts(node, k,
-                                   hs_od_node(p, node->input[k])->op == HS_OP_PAD_CHANNELS))
+            if (!hs_od_reads_virtual(p, i, k))
                 p->virtual_parts[node->input[k]] = false;
     }
     /* Parts of parts are not followed: the inner one is made. */

@@ -164,6 +164,7 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     if (!s)
         return hs_fail_memory(p->err, sizeof *s);
     *(hs_od_norm **)(sums + 1) = s;
+    sums->kind = "group_norm, sums";
     s->n = (int)hs_od_node(p, value)->shape.dim[0];
     HS_TRY(hs_od_read_chain(p, value, s, &norm));
     const hs_shape *shape = &hs_od_node(p, norm->input[0])->shape;
@@ -182,6 +183,7 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
 
     bool stats = norm->op == HS_OP_GROUP_NORM_STATS;
     HS_TRY(hs_od_new_step(p, sizeof *step, stats ? hs_od_run_stats : hs_od_run_norm, value, &step));
+    step->kind = "group_norm";
     s->base = *step; /* the second step is the struct that both share */
     p->exec->steps[p->exec->step_count - 1] = &s->base;
     if (!stats && s->part_count == 1 && hs_od_dies_here(p, norm->input[0]))

@@ -86,6 +86,7 @@ hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value) {
     hs_od_touch(p, s->src.buffer);
     hs_od_touch(p, buffer);
     int64_t offset = 0;
+    step->flops = 2.0 * (double)(total * s->n) * s->in;
     hs_od_linear_part *part = s->parts;
     for (hs_value i = value; i < p->graph->count; i++) {
         if (!hs_od_joins(p, i, src))

@@ -30,7 +30,10 @@ typedef void hs_od_run(const hs_exec *exec, const hs_od_step *step, hs_team *tea
 struct hs_od_step {
     hs_od_run *run;
     void (*destroy)(hs_od_step *step); /* oneDNN objects; NULL: nothing to do */
-    hs_value value;                    /* what it computes, for profiles */
+    hs_value value;                    /* what it computes */
+    const char *kind;                  /* for profiles: the op's name, if nothing better */
+    double flops;                      /* of the op as defined, all items; 0: not counted */
+    int profile_row;
 };
 
 /* Where a value lies: item i starts at data(buffer) + offset + i * stride. */
@@ -63,6 +66,8 @@ struct hs_exec {
     dnnl_engine_t engine;
     dnnl_stream_t *streams; /* [threads] */
     atomic_int failed;      /* a dnnl_status_t, or 0 */
+    hs_profile *profile;    /* NULL: none is kept */
+    int profiled_step;      /* the one that is timed now */
     hs_arena memory;        /* steps */
 };
 
@@ -75,8 +80,8 @@ typedef struct hs_od_planner {
     bool *needed;                   /* [count] some output depends on it */
     bool *is_output;                /* [count] */
     bool *absorbed;                 /* [count] computed by the step of its consumer */
-    bool *virtual_parts;            /* [count] a concatenation or padding that is never made:
-                                       its readers read its inputs */
+    bool *virtual_parts;            /* [count] a concatenation, padding or upsampling that is
+                                       never made: its readers read its inputs */
     int *slice_first, *slice_count; /* [count] only these channels are computed, where
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
@@ -105,6 +110,8 @@ typedef struct hs_od_part {
     hs_value value;
     int first, channels; /* where it lies in the whole */
 } hs_od_part;
+/* Is `value` an upsampling that is not made, but read through? It has one part. */
+bool hs_od_is_read_through(const hs_od_planner *p, hs_value value);
 int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]);
 /* Where `value` lies for a step of n items: a single row serves all of them. */
 hs_od_place hs_od_operand(const hs_od_planner *p, hs_value value, int n);
@@ -156,6 +163,15 @@ void hs_od_fail(const hs_exec *exec, dnnl_status_t status);
 /* out [channels, count] from tokens [count, ...] that are `stride` floats apart. */
 void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
                             float *out);
+
+/* ------------------------------------------------------------- profile -- */
+
+/* Give every step its row; called once, after planning. */
+void hs_od_profile_plan(hs_exec *exec);
+/* The pass begins; `step` has ended on all members. Called by one member, and
+ * only where exec->profile is not NULL. */
+void hs_od_profile_begin(hs_profile *profile);
+void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step);
 
 /* ------------------------------------------------------------- weights -- */
 

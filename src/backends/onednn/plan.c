@@ -52,6 +52,8 @@ hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value
         return hs_fail_memory(p->err, size);
     step->run = run;
     step->value = value;
+    step->kind = hs_op_get(hs_od_node(p, value)->op)->name;
+    step->flops = 2.0 * (double)hs_node_macs(p->graph, value);
     exec->steps[exec->step_count++] = step;
     *out = step;
     return HS_OK;
@@ -119,6 +121,10 @@ bool hs_od_dies_here(const hs_od_planner *p, hs_value value) {
     return p->uses[value] == 1 && !p->virtual_parts[value] && place->buffer >= 0 &&
            !p->exec->linked[place->buffer] && place->offset == 0 &&
            place->stride == hs_shape_count(&shape) / shape.dim[0];
+}
+
+bool hs_od_is_read_through(const hs_od_planner *p, hs_value value) {
+    return p->virtual_parts[value] && hs_od_node(p, value)->op == HS_OP_UPSAMPLE;
 }
 
 int hs_od_parts(const hs_od_planner *p, hs_value value, hs_od_part parts[HS_MAX_INPUTS]) {
@@ -222,7 +228,7 @@ static hs_status hs_od_plan_node(hs_od_planner *p, hs_value value) {
         p->place[value] = p->place[p->fused[value]];
         hs_od_release(p, p->fused[value]);
         return HS_OK;
-    case HS_OP_UPSAMPLE:
+    case HS_OP_UPSAMPLE: return p->virtual_parts[value] ? HS_OK : hs_od_plan_resample(p, value);
     case HS_OP_AVG_POOL: return hs_od_plan_resample(p, value);
     case HS_OP_MAX_POOL:
     case HS_OP_MEAN_SPATIAL: return hs_od_plan_pool(p, value);
@@ -266,6 +272,7 @@ static hs_status hs_od_start(hs_exec *exec, const hs_plan_options *options, hs_e
     exec->kernels = hs_kernels_get();
     exec->threads = options->threads > 0 ? options->threads : hs_cpu_count();
     exec->cache = options->cache;
+    exec->profile = options->profile;
     if (!exec->cache) {
         exec->cache = hs_od_weights_new();
         exec->owns_cache = true;
@@ -319,6 +326,7 @@ cleanup:
 
 static hs_status hs_od_finish(hs_od_planner *p) {
     hs_exec *exec = p->exec;
+    hs_od_profile_plan(exec);
     HS_TRY(hs_od_plan_memory(p));
     exec->scratch = hs_alloc_aligned((size_t)exec->threads, (size_t)exec->scratch_bytes);
     if (!exec->scratch)

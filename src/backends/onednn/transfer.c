@@ -39,6 +39,8 @@ static hs_status hs_od_new_transfer(hs_od_planner *p, hs_od_run *run, hs_value v
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_transfer), run, value, &step));
     hs_od_transfer *s = (hs_od_transfer *)step;
+    step->kind = run == hs_od_run_import ? "input" : "output";
+    step->flops = 0;
     s->n = (int)shape->dim[0];
     s->pixels = shape->rank == 4 ? shape->dim[2] * shape->dim[3] : 1;
     s->channels = (int)(hs_shape_count(shape) / s->n / s->pixels);

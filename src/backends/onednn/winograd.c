@@ -95,6 +95,7 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int t
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
     hs_winograd_spec spec = {.h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
     spec.out_c = (int)s->out_c;
+    spec.upsample = s->upsample;
     spec.part_count = count;
     for (int i = 0; i < count; i++)
         spec.part_c[i] = parts[i].channels;
@@ -157,6 +158,9 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     if (!w->plan.load_tasks && !w->fresh)
         return HS_OK;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_prepare), hs_od_run_prepare, value, &step));
+    step->kind = w->plan.spec.tile == 4 ? "conv2d 3x3, Winograd 4, prepared"
+                                        : "conv2d 3x3, Winograd 2, prepared";
+    step->flops = 0; /* all in the next step */
     if (w->plan.load_tasks)
         HS_TRY(hs_od_new_buffer(p, w->n * w->plan.v_floats, &w->v));
     for (int i = 0; i < w->plan.spec.part_count && w->fresh; i++)
@@ -182,6 +186,8 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
     hs_od_describe_weights(p, s, parts, &w);
     HS_TRY(hs_od_plan_prepare(p, s->value, &w, &prepare));
     HS_TRY(hs_od_new_step(p, sizeof w, hs_od_run_winograd, s->value, &step));
+    step->kind = tile == 4 ? "conv2d 3x3, Winograd 4" : "conv2d 3x3, Winograd 2";
+    step->flops = 18.0 * w.n * (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
     w.base = *step;
     hs_od_winograd *placed = (hs_od_winograd *)step;
     *placed = w;

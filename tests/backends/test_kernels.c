@@ -1,0 +1,160 @@
+/*
+ * The vectorised loops of matrices and activations against the definition in
+ * double, on every instruction set that this CPU runs, with sizes that fill no
+ * register tile.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/kernels/kernels.h"
+#include "base/mem.h"
+#include "support.h"
+
+static const char *const isas[] = {"generic", "avx2", "avx512"};
+#define ISAS ((int)(sizeof isas / sizeof *isas))
+
+static float *random_floats(uint64_t seed, int64_t count) {
+    float *x = hs_alloc_aligned((size_t)count, sizeof *x);
+    assert_non_null(x);
+    hs_test_fill(seed, x, count);
+    return x;
+}
+
+/* |found - wanted| relative to `scale`, which bounds the sum of magnitudes. */
+static void close_to(const char *what, const char *isa, double found, double wanted, double scale) {
+    if (!(fabs(found - wanted) <= 2e-6 * scale))
+        fail_msg("%s, %s: %.9g, expected %.9g", what, isa, found, wanted);
+}
+
+/* One product with leading dimensions that are no sizes; beyond the result
+ * nothing may be written. */
+static void check_gemm(const hs_kernels *kernels, int m, int n, int k) {
+    int lda = k + 3, ldb = n + 5, ldc = n + 2;
+    float *a = random_floats(1, (int64_t)m * lda), *b = random_floats(2, (int64_t)k * ldb);
+    float *c = random_floats(3, (int64_t)m * ldc), *before = random_floats(3, (int64_t)m * ldc);
+    kernels->gemm(m, n, k, a, lda, b, ldb, c, ldc);
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int p = 0; p < k; p++)
+                sum += (double)a[i * lda + p] * (double)b[p * ldb + j];
+            close_to("gemm", kernels->isa, (double)c[i * ldc + j], sum, sqrt(k) + 1);
+        }
+        assert_memory_equal(c + i * ldc + n, before + i * ldc + n, 2 * sizeof *c);
+    }
+    /* Rows do not depend on which others are computed beside them. */
+    float *row = random_floats(4, n);
+    for (int i = 0; i < m; i++) {
+        kernels->gemm(1, n, k, a + (int64_t)i * lda, lda, b, ldb, row, n);
+        assert_memory_equal(row, c + i * ldc, (size_t)n * sizeof *row);
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(before);
+    free(row);
+}
+
+static void test_gemm(void **state) {
+    static const int sizes[] = {1, 2, 5, 13, 16, 31, 47, 64};
+    for (int isa = 0; isa < ISAS; isa++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        for (int i = 0; kernels && i < 8; i++)
+            for (int j = 0; j < 8; j++)
+                for (int k = 0; k < 8; k += 3)
+                    check_gemm(kernels, sizes[i], sizes[j], sizes[k]);
+    }
+}
+
+/* act(a x + b) over the whole range of exp, and that a NaN stays one. */
+static void check_silu(const hs_kernels *kernels, int channels) {
+    enum { PIXELS = 37 };
+    float *x = random_floats(5, PIXELS * (int64_t)channels), *y = random_floats(6, PIXELS * 70L);
+    float *a = random_floats(7, channels), *b = random_floats(8, channels);
+    for (int c = 0; c < channels; c++)
+        a[c] *= c % 3 == 0 ? 200.0f : 4.0f;
+    x[channels - 1] = NAN;
+    kernels->affine_act(x, y, PIXELS, channels, 70, a, b, HS_ACT_SILU);
+    assert_true(isnan(y[channels - 1]));
+    for (int p = 0; p < PIXELS; p++)
+        for (int c = p == 0 && channels == 1 ? 1 : 0; c < channels - (p == 0); c++) {
+            double z = (double)x[p * channels + c] * (double)a[c] + (double)b[c];
+            close_to("silu", kernels->isa, (double)y[p * 70 + c], z / (1 + exp(-z)),
+                     fabs(z) + (c % 3 == 0 ? 10 : 1));
+        }
+    free(x);
+    free(y);
+    free(a);
+    free(b);
+}
+
+static void test_silu(void **state) {
+    for (int isa = 0; isa < ISAS; isa++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        for (int channels = 1; kernels && channels <= 70; channels += 3)
+            check_silu(kernels, channels);
+    }
+}
+
+static void check_softmax(const hs_kernels *kernels, int columns) {
+    enum { ROWS = 3 };
+    float *x = random_floats(9, ROWS * (int64_t)columns);
+    double want[ROWS * 70];
+    for (int r = 0; r < ROWS; r++) {
+        double sum = 0;
+        for (int c = 0; c < columns; c++)
+            sum += exp(20.0 * (double)x[r * columns + c]);
+        for (int c = 0; c < columns; c++)
+            want[r * columns + c] = exp(20.0 * (double)x[r * columns + c]) / sum;
+    }
+    kernels->softmax(x, ROWS, columns, 20.0f);
+    for (int i = 0; i < ROWS * columns; i++)
+        close_to("softmax", kernels->isa, (double)x[i], want[i], 2);
+    free(x);
+}
+
+static void test_softmax(void **state) {
+    for (int isa = 0; isa < ISAS; isa++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        for (int columns = 1; kernels && columns <= 70; columns++)
+            check_softmax(kernels, columns);
+    }
+}
+
+/* Sums of each channel, in double across runs of pixels. */
+static void check_sums(const hs_kernels *kernels, int pixels, int channels) {
+    float *x = random_floats(10, (int64_t)pixels * channels);
+    double sum[70] = {0}, sumsq[70] = {0};
+    kernels->channel_sums(x, pixels, channels, sum, sumsq);
+    for (int c = 0; c < channels; c++) {
+        double s = 0, q = 0;
+        for (int p = 0; p < pixels; p++) {
+            double v = (double)x[p * channels + c];
+            s += v;
+            q += v * v;
+        }
+        close_to("sum", kernels->isa, sum[c], s, pixels);
+        close_to("sum of squares", kernels->isa, sumsq[c], q, pixels);
+    }
+    free(x);
+}
+
+static void test_sums(void **state) {
+    for (int isa = 0; isa < ISAS; isa++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        for (int channels = 1; kernels && channels <= 70; channels += 3)
+            for (int pixels = 1; pixels < 80; pixels += 13)
+                check_sums(kernels, pixels, channels);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_silu),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_sums),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
