@@ -262,6 +262,8 @@ hs_status hs_jacobian_point(hs_jacobian *j, const float *x, int t, const float *
     const hs_backend *backend = hs_denoiser_backend(j->denoiser);
     HS_TRY(backend->execute(j->point, inputs, 3, outputs, 2, err));
     hs_denoiser_count_pass(j->denoiser, hs_now() - start);
+    if (backend->trim) /* a pass on the way takes more room than all products do */
+        backend->trim(j->point);
     if (hs_tensor_first_bad(j->out, (int64_t)j->image_size) >= 0)
         return hs_fail(err, HS_ERROR_NUMERIC,
                        "%s: NaN or infinity in the U-Net's output at timestep %d",

@@ -201,6 +201,8 @@ hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
 /* The arena that plans share; grown to at least `bytes`. What it held is lost. */
 hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err);
 float **hs_od_arena(hs_weight_cache *cache);
+/* Give the pages behind the first `bytes` back; they are zeros when used again. */
+void hs_od_arena_trim(hs_weight_cache *cache, int64_t bytes);
 /* The threads that plans share, made at the first call. HS_ERROR_ARGUMENT when
  * another plan asked for another number. */
 hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_error *err);

@@ -93,6 +93,14 @@ hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_erro
     return HS_OK;
 }
 
+void hs_od_arena_trim(hs_weight_cache *cache, int64_t bytes) {
+    const int64_t page = 2 << 20; /* a huge one stays whole */
+    int64_t first = (bytes + page - 1) / page * page;
+    if (first < cache->arena_bytes)
+        madvise((uint8_t *)cache->arena + first, (size_t)(cache->arena_bytes - first),
+                MADV_DONTNEED);
+}
+
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
     return cache->bytes;
 }
