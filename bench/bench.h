@@ -2,7 +2,7 @@
 #ifndef HS_BENCH_H
 #define HS_BENCH_H
 
-#include "hspace.h"
+#include "jacobian.h"
 
 /* Multiply-adds from registers, and a triad from memory. */
 int bench_peak(int threads, int repeats);
@@ -25,10 +25,15 @@ typedef struct bench_jacobian_options {
     double tol;
     int method; /* hs_svd_method */
     bool job_only;
-    bool count_power;     /* also count the iterations of the authors' procedure */
+    bool count_power;     /* count the iterations of the authors' procedure instead */
     const char *expected; /* compare J v and J^T u with this file, or NULL */
 } bench_jacobian_options;
 int bench_jacobian(const bench_jacobian_options *options);
+
+/* Iterations of the authors' procedure for k vectors at the Jacobian's point, each
+ * one product of either kind, and the Lanczos steps that it took to count them. */
+hs_status bench_power_iterations(hs_jacobian *j, size_t h, size_t image, int k, double tol,
+                                 int *iterations, int *steps, hs_error *err);
 
 /* Write a folder of random weights: google/ddpm-ema-celebahq-256's
  * architecture for images of `size`. */
@@ -46,6 +51,8 @@ int bench_conv(const bench_conv_options *options);
 /* Values in [-1, 1) that any language makes again: a linear congruence. */
 void bench_fill(float *x, size_t count);
 double bench_seconds(void); /* monotonic */
+/* CPU time of all threads: with one thread, what a pass takes beside any load. */
+double bench_cpu_seconds(void);
 /* Largest difference relative to the largest expected value. */
 double bench_error(const float *found, const float *expected, size_t count);
 int bench_compare(const void *a, const void *b); /* of doubles, for qsort */

@@ -13,7 +13,6 @@
 
 #include "directions/svd.h"
 #include "graph/cut.h"
-#include "jacobian.h"
 
 #define TIMESTEP 500
 #define REPEATS 5
@@ -107,52 +106,6 @@ static hs_status time_up_path(hs_denoiser *denoiser, const float *x, double *sec
     return HS_OK;
 }
 
-/* The authors' procedure: one vector after the other by power iteration on
- * J^T J, found ones projected out, until the residual is at most tol. Counts the
- * iterations; each is one product of either kind. */
-static hs_status power_iterations(hs_jacobian *j, size_t h, size_t image, int k, double tol,
-                                  int *iterations, hs_error *err) {
-    float *v = malloc((size_t)k * h * sizeof *v), *u = malloc(image * sizeof *u);
-    float *w = malloc(h * sizeof *w);
-    hs_status status = v && u && w ? HS_OK : hs_fail_memory(err, (size_t)k * h * sizeof *v);
-    *iterations = 0;
-    for (int i = 0; i < k && status == HS_OK; i++) {
-        float *x = v + (size_t)i * h;
-        bench_fill(x, h);
-        for (bool found = false; !found && *iterations < 100000 && status == HS_OK;) {
-            for (int p = 0; p < i; p++) {
-                double dot = 0;
-                for (size_t c = 0; c < h; c++)
-                    dot += (double)v[(size_t)p * h + c] * (double)x[c];
-                for (size_t c = 0; c < h; c++)
-                    x[c] -= (float)dot * v[(size_t)p * h + c];
-            }
-            double norm = 0, sigma = 0, residual = 0;
-            for (size_t c = 0; c < h; c++)
-                norm += (double)x[c] * (double)x[c];
-            for (size_t c = 0; c < h; c++)
-                x[c] = (float)((double)x[c] / sqrt(norm));
-            status = hs_jacobian_apply(j, false, 1, x, u, err);
-            if (status == HS_OK)
-                status = hs_jacobian_apply(j, true, 1, u, w, err);
-            for (size_t c = 0; c < image; c++)
-                sigma += (double)u[c] * (double)u[c];
-            for (size_t c = 0; c < h; c++) { /* |J^T u / s - s v| / s with u = J v / s */
-                double d = (double)w[c] - sigma * (double)x[c];
-                residual += d * d;
-            }
-            found = sqrt(residual) <= tol * sigma;
-            if (!found)
-                memcpy(x, w, h * sizeof *x);
-            ++*iterations;
-        }
-    }
-    free(w);
-    free(u);
-    free(v);
-    return status;
-}
-
 /* J v and J^T u of one vector each, for the peer's: error of the worse. */
 static hs_status compare_products(hs_jacobian *j, size_t h, size_t image, const char *path,
                                   double *error, hs_error *err) {
@@ -194,6 +147,14 @@ static hs_status run(hs_denoiser *denoiser, const bench_jacobian_options *o, hs_
     double plan = bench_seconds() - start;
     start = bench_seconds();
     HS_TRY(hs_jacobian_point(j, x, TIMESTEP, NULL, NULL, NULL, err));
+    if (o->count_power) {
+        int iterations, steps;
+        HS_TRY(bench_power_iterations(j, h, image, o->k, o->tol, &iterations, &steps, err));
+        printf("power_iterations=%d lanczos_steps=%d\n", iterations, steps);
+        hs_jacobian_free(j);
+        free(x);
+        return HS_OK;
+    }
     hs_linop op = {(int64_t)image, (int64_t)h, hs_jacobian_block(j), j, apply};
     hs_svd_options options = hs_svd_options_default();
     options.k = o->k;
@@ -214,11 +175,6 @@ static hs_status run(hs_denoiser *denoiser, const bench_jacobian_options *o, hs_
         double error = 0;
         HS_TRY(compare_products(j, h, image, o->expected, &error, err));
         printf(" error=%.2g", error);
-    }
-    if (o->count_power) {
-        int iterations;
-        HS_TRY(power_iterations(j, h, image, o->k, o->tol, &iterations, err));
-        printf(" power_iterations=%d", iterations);
     }
     if (!o->job_only) {
         HS_TRY(time_products(j, false, h, image, &jv, err));

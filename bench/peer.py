@@ -1,4 +1,5 @@
-"""The peer of bench/run: the same pass in PyTorch and diffusers.
+"""The peer of bench/run: the same pass in PyTorch and diffusers, or for a folder
+of the Keras DDPM family in keras_ddpm.py.
 
     peer.py MODEL N REPEATS THREADS MODE OUTPUT
 
@@ -14,6 +15,8 @@ import time
 import torch
 from diffusers import UNet2DModel
 
+import keras_ddpm
+
 TIMESTEP = 100
 
 
@@ -27,34 +30,46 @@ def bench_input(shape):
     return torch.tensor(values, dtype=torch.float32).reshape(shape)
 
 
+def load(model):
+    """The network, and its image's (C, H, W)."""
+    if os.path.exists(os.path.join(model, "model.json")):
+        return keras_ddpm.KerasUNet(model), keras_ddpm.image_size(model)
+    part = "unet" if os.path.isdir(os.path.join(model, "unet")) else None
+    net = UNet2DModel.from_pretrained(model, subfolder=part, torch_dtype=torch.float32,
+                                      local_files_only=True)
+    size = net.config.sample_size
+    h, w = (size, size) if isinstance(size, int) else size
+    return net, (net.config.in_channels, h, w)
+
+
 def main():
     model, n, repeats, threads, mode, output = sys.argv[1:]
     n, repeats = int(n), int(repeats)
     torch.set_num_threads(int(threads) or torch.get_num_threads())
-    part = "unet" if os.path.isdir(os.path.join(model, "unet")) else None
-    net = UNet2DModel.from_pretrained(model, subfolder=part, torch_dtype=torch.float32,
-                                      local_files_only=True)
+    net, shape = load(model)
     net = net.eval().requires_grad_(False)
-    size = net.config.sample_size
-    h, w = (size, size) if isinstance(size, int) else size
-    x = bench_input((n, net.config.in_channels, h, w))
+    x = bench_input((n, *shape))
     if mode in ("channels_last", "compile"):
         net = net.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
     if mode.startswith("compile"):
         net = torch.compile(net)
-    t = torch.tensor(TIMESTEP)
-    seconds = []
+    t = torch.full((n,), TIMESTEP)
+    seconds, cpu = [], []
     with torch.inference_mode():
         for r in range(repeats + 2):  # the first ones compile and touch memory
-            start = time.perf_counter()
-            eps = net(x, t).sample
+            start, cpu_start = time.perf_counter(), time.process_time()
+            eps = net(x, t)
+            eps = getattr(eps, "sample", eps)
             if r >= 2:
                 seconds.append(time.perf_counter() - start)
+                cpu.append(time.process_time() - cpu_start)
     seconds.sort()
+    cpu.sort()
     eps.contiguous().numpy().tofile(output)
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"median_ms={seconds[len(seconds) // 2] * 1e3:.3f} min_ms={seconds[0] * 1e3:.3f} "
+          f"cpu_ms={cpu[len(cpu) // 2] * 1e3:.3f} "
           f"rss_mb={rss:.0f} torch={torch.__version__}")
 
 

@@ -54,14 +54,14 @@ _hspace() {
     pca) options="$common --profile $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
     annotate) options="$common --profile $sampling --seed --samples --classifier --preprocess --class-names
-        --labels --list" ;;
-    attribute) options="$common $sampling --attribute --index --source --images --labels --pairs
+        --scores --labels --list" ;;
+    attribute) options="$common $sampling --attribute --index --source --images --labels --pairs --crop
         --top --threshold --balance --given --space --held-out --curve --classifier --preprocess
-        --class-names" ;;
+        --class-names --scores" ;;
     disentangle) options='--from --per-step --output --json --quiet --help --usage --version' ;;
     evaluate) options="$common $sampling --samples --sets --seed --attributes --targets --direction
         --window --profile --same-step --group --before --after --calibrate --calibrate-n --most
-        --no-random --random-seed --classifier --preprocess --class-names --figure --resume" ;;
+        --no-random --random-seed --classifier --preprocess --class-names --scores --figure --resume" ;;
     invert) options="$common $sampling --seed --method --crop --preview --resume --direction
         --window --profile --same-step" ;;
     jacobian) options="$common --profile $sampling --seed --latent --item --components --step --mask --region

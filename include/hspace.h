@@ -329,6 +329,8 @@ typedef enum hs_invert_method {
 typedef struct hs_invert_options {
     hs_invert_method method;
     int64_t seed;        /* edit-friendly: image j draws from PyTorch's seed + j */
+    bool unchecked;      /* no round trip, half of the work: psnr is NAN, no
+                            reconstruction, no psnr in the metadata */
     const char *resume;  /* file for resume points, or NULL */
     double resume_every; /* seconds between resume points; 0: 60 */
 } hs_invert_options;
@@ -609,6 +611,11 @@ typedef struct hs_product_stats {
 HS_API hs_status hs_jacobian_directions(hs_sampler *sampler, const hs_jacobian_options *options,
                                         const hs_monitor *monitor, hs_directions **out,
                                         hs_product_stats *stats, hs_error *err);
+
+/* What such a run would take: stats->bytes, the rest 0. Makes its plans and lets
+ * them go; no pass is made. Errors as hs_jacobian_directions before it starts. */
+HS_API hs_status hs_jacobian_cost(hs_sampler *sampler, const hs_jacobian_options *options,
+                                  hs_product_stats *stats, hs_error *err);
 
 /* The step of the sampler where direction `index` was found: the one nearest in
  * timestep. HS_ERROR_MISMATCH for directions that were not found at a step. */

@@ -395,6 +395,16 @@ hs_weight_cache *hs_denoiser_cache(const hs_denoiser *denoiser) {
     return denoiser->cache;
 }
 
+hs_exec_bytes hs_denoiser_shared_bytes(const hs_denoiser *denoiser) {
+    hs_exec_bytes bytes = {0};
+    for (int i = 0; i < HS_PLANS && denoiser->cache; i++) {
+        const hs_exec_bytes *plan = &denoiser->plans[i].bytes;
+        bytes.shared = hs_max_i64(bytes.shared, plan->shared);
+        bytes.weights = hs_max_i64(bytes.weights, plan->weights);
+    }
+    return bytes;
+}
+
 void hs_denoiser_drop_plans(hs_denoiser *denoiser) {
     for (int i = 0; i < HS_PLANS; i++)
         hs_batch_plan_free(denoiser->backend, &denoiser->plans[i]);

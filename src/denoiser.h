@@ -19,6 +19,8 @@ int hs_denoiser_threads(const hs_denoiser *denoiser);
 /* What jacobian.c plans with: the back end, and its converted weights or NULL. */
 const hs_backend *hs_denoiser_backend(const hs_denoiser *denoiser);
 hs_weight_cache *hs_denoiser_cache(const hs_denoiser *denoiser);
+/* Of the plans that are kept: own is 0, shared and weights what they share. */
+hs_exec_bytes hs_denoiser_shared_bytes(const hs_denoiser *denoiser);
 /* eps [C,H,W] of one sample from the network's own prediction `out`. */
 void hs_denoiser_to_eps(const hs_denoiser *denoiser, int t, const float *x, const float *out,
                         float *eps);

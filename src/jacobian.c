@@ -31,7 +31,8 @@ struct hs_jacobian {
     hs_denoiser *denoiser;
     hs_unet_graph unet; /* primal, tangent and cotangent of one vector */
     hs_exec *point;
-    hs_exec_bytes bytes; /* of the point and the products planned so far */
+    hs_exec_bytes bytes; /* of the point and the products, */
+    hs_exec_bytes there; /* and of what the denoiser had before, of the shared kinds */
     int block;
     bool ready; /* hs_jacobian_point was here */
     double slope;
@@ -75,6 +76,19 @@ static hs_status hs_cut_both(const hs_denoiser *denoiser, int k, hs_unet_graph *
     return hs_product_cut(unet, true, k, &cuts[1], err);
 }
 
+/* The arena and, with a cache, the weights are one for all plans. */
+static void hs_count_bytes(hs_jacobian *j, const hs_exec *exec) {
+    hs_exec_bytes bytes;
+    hs_denoiser_backend(j->denoiser)->bytes(exec, &bytes);
+    j->bytes.own += bytes.own;
+    if (j->bytes.shared < bytes.shared)
+        j->bytes.shared = bytes.shared;
+    if (!hs_denoiser_cache(j->denoiser))
+        j->bytes.weights += bytes.weights;
+    else if (j->bytes.weights < bytes.weights)
+        j->bytes.weights = bytes.weights;
+}
+
 /* The point keeps what either product needs. */
 static hs_status hs_plan_point(hs_jacobian *j, const hs_cut cuts[2], hs_error *err) {
     const hs_backend *backend = hs_denoiser_backend(j->denoiser);
@@ -101,7 +115,7 @@ static hs_status hs_plan_point(hs_jacobian *j, const hs_cut cuts[2], hs_error *e
     hs_status status = backend->plan(j->unet.graph, &options, &j->point, err);
     free(kept);
     if (status == HS_OK)
-        backend->bytes(j->point, &j->bytes);
+        hs_count_bytes(j, j->point);
     return status;
 }
 
@@ -136,11 +150,6 @@ static hs_status hs_plan_product(hs_jacobian *j, hs_cut *cut, int k, hs_product 
         hs_product_free(backend, &product);
         return status;
     }
-    hs_exec_bytes bytes;
-    backend->bytes(product.exec, &bytes);
-    j->bytes.own += bytes.own;
-    if (j->bytes.shared < bytes.shared)
-        j->bytes.shared = bytes.shared;
     *out = product;
     return HS_OK;
 }
@@ -158,6 +167,11 @@ static hs_status hs_jacobian_plan(hs_jacobian *j, hs_error *err) {
     HS_CHECK(hs_plan_point(j, cuts, err));
     HS_CHECK(hs_plan_product(j, &cuts[0], j->block, &j->full[0], err));
     HS_CHECK(hs_plan_product(j, &cuts[1], j->block, &j->full[1], err));
+    int64_t point = j->bytes.own;
+    for (int i = 0; i < 2; i++)
+        hs_count_bytes(j, j->full[i].exec);
+    if (j->block > 1) /* the plans for what is left over take less than these */
+        j->bytes.own += j->bytes.own - point;
 cleanup:
     hs_cut_free(&cuts[0]);
     hs_cut_free(&cuts[1]);
@@ -174,6 +188,7 @@ hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, hs_jacobian **out
     j->block = block ? block : hs_choose_block(hs_denoiser_model(denoiser));
     j->image_size = hs_denoiser_image_size(denoiser);
     j->h_size = hs_denoiser_h_size(denoiser);
+    j->there = hs_denoiser_shared_bytes(denoiser);
     j->t = hs_calloc(1, sizeof *j->t);
     j->no_delta_h = hs_calloc(j->h_size, sizeof(float));
     j->out = hs_calloc(j->image_size, sizeof(float));
@@ -212,7 +227,9 @@ int hs_jacobian_block(const hs_jacobian *j) {
 }
 
 int64_t hs_jacobian_bytes(const hs_jacobian *j) {
-    return j->bytes.own + j->bytes.shared;
+    int64_t arena = j->bytes.shared - j->there.shared;
+    int64_t weights = j->bytes.weights - j->there.weights;
+    return j->bytes.own + (arena > 0 ? arena : 0) + (weights > 0 ? weights : 0);
 }
 
 void hs_jacobian_stats(const hs_jacobian *j, int64_t *products, double *seconds) {
@@ -245,6 +262,8 @@ hs_status hs_jacobian_point(hs_jacobian *j, const float *x, int t, const float *
     const hs_backend *backend = hs_denoiser_backend(j->denoiser);
     HS_TRY(backend->execute(j->point, inputs, 3, outputs, 2, err));
     hs_denoiser_count_pass(j->denoiser, hs_now() - start);
+    if (backend->trim) /* a pass on the way takes more room than all products do */
+        backend->trim(j->point);
     if (hs_tensor_first_bad(j->out, (int64_t)j->image_size) >= 0)
         return hs_fail(err, HS_ERROR_NUMERIC,
                        "%s: NaN or infinity in the U-Net's output at timestep %d",

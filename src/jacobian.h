@@ -15,8 +15,9 @@ typedef struct hs_jacobian hs_jacobian;
 hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, hs_jacobian **out, hs_error *err);
 void hs_jacobian_free(hs_jacobian *jacobian);
 int hs_jacobian_block(const hs_jacobian *jacobian);
-/* Planned bytes beyond the denoiser's weights: the point, its kept values, and
- * the plans of both products for a full block. */
+/* Planned bytes beyond those of the denoiser's own plans: the point, its kept
+ * values, the plans of both products for a full block, and the weights that only
+ * these need. */
 int64_t hs_jacobian_bytes(const hs_jacobian *jacobian);
 
 /* Go to a point: x [C,H,W], timestep t, delta_h [c,h,w] or NULL. eps [C,H,W] and

@@ -68,6 +68,7 @@ typedef struct cli_annotation {
     const cli_annotate_options *options;
     hs_index *index;
     hs_classifier *classifier;
+    hs_classifier_info info;
     const char *const *names; /* [name_count], the classifier's */
     int name_count;
     int64_t source;
@@ -101,18 +102,25 @@ hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err) {
 
 /* -------------------------------------------------------------- scoring -- */
 
-static hs_status cli_annotate_open(cli_session *session, cli_annotation *work, hs_error *err) {
-    char fingerprint[33];
-    hs_classifier_info info;
+/* Before the index is made, for a classifier that cannot be used is no reason for
+ * one. */
+static hs_status cli_annotate_classifier(cli_session *session, cli_annotation *work,
+                                         hs_error *err) {
     hs_status status = cli_open_classifier(session, &work->classifier, err);
-    if (status == HS_OK)
-        status = hs_classifier_fingerprint(work->classifier, fingerprint, err);
     if (status != HS_OK)
         return status;
-    hs_classifier_get_info(work->classifier, &info);
+    hs_classifier_get_info(work->classifier, &work->info);
     work->names = hs_classifier_labels(work->classifier, &work->name_count);
-    return hs_index_source(work->index, "classifier", info.name, fingerprint, work->names,
-                           work->name_count, &work->source, err);
+    return HS_OK;
+}
+
+static hs_status cli_annotate_source(cli_annotation *work, hs_error *err) {
+    char fingerprint[33];
+    hs_status status = hs_classifier_fingerprint(work->classifier, fingerprint, err);
+    return status == HS_OK
+               ? hs_index_source(work->index, "classifier", work->info.name, fingerprint,
+                                 work->names, work->name_count, &work->source, err)
+               : status;
 }
 
 static hs_status cli_annotate_room(cli_session *session, cli_annotation *work, hs_error *err) {
@@ -169,7 +177,7 @@ static hs_status cli_annotate_batch(cli_session *session, cli_annotation *work, 
 
 static hs_status cli_annotate_samples(cli_session *session, cli_annotation *work, hs_error *err) {
     bool done = false;
-    hs_status status = cli_annotate_open(session, work, err);
+    hs_status status = cli_annotate_source(work, err);
     if (status == HS_OK)
         status = cli_annotate_room(session, work, err);
     while (status == HS_OK && !done)
@@ -187,11 +195,9 @@ static hs_status cli_annotate_samples(cli_session *session, cli_annotation *work
 static hs_status cli_import_labels(cli_session *session, cli_annotation *work, hs_error *err) {
     hs_labels_view view;
     const char *path = work->options->labels;
-    hs_status status = hs_labels_load(path, false, &session->monitor, &work->labels, err);
-    if (status != HS_OK)
-        return status;
     hs_labels_view_get(work->labels, &view);
-    status = hs_index_import(work->index, path, work->labels, &session->monitor, &work->added, err);
+    hs_status status =
+        hs_index_import(work->index, path, work->labels, &session->monitor, &work->added, err);
     work->bad = view.bad + view.rows - work->added;
     return status;
 }
@@ -204,6 +210,10 @@ static hs_status cli_annotate_work(cli_session *session, cli_annotation *work, h
     }
     hs_status status = cli_open_sampler(session, 1, options->n, err);
     if (status == HS_OK)
+        status = options->labels
+                     ? hs_labels_load(options->labels, false, &session->monitor, &work->labels, err)
+                     : cli_annotate_classifier(session, work, err);
+    if (status == HS_OK)
         status = hs_index_open(options->common.output, true, &work->index, err);
     if (status == HS_OK)
         status = cli_bind_index(session, work->index, err);
@@ -215,15 +225,25 @@ static hs_status cli_annotate_work(cli_session *session, cli_annotation *work, h
 
 /* --------------------------------------------------------------- report -- */
 
-static void cli_annotate_text(const cli_annotation *work, const hs_index_attribute *list, int count,
-                              int64_t samples) {
-    if (work->options->list)
-        for (int i = 0; i < count; i++)
-            printf("%-24s %8lld samples, mean %8.4f, %g to %g, by %s\n", list[i].name,
-                   (long long)list[i].samples, list[i].mean, list[i].min, list[i].max,
-                   list[i].source);
-    else if (work->bad)
-        printf("%d rows left out; ", work->bad);
+static void cli_annotate_list(const cli_annotation *work, const hs_index_attribute *list, int count,
+                              int64_t samples, const hs_index_recipe *recipe) {
+    bool same = true;
+    for (int i = 0; i < count; i++)
+        printf("%-24s %8lld samples, mean %8.4f, %g to %g, by %s\n", list[i].name,
+               (long long)list[i].samples, list[i].mean, list[i].min, list[i].max, list[i].source);
+    printf("%lld samples with %d attributes in %s", (long long)samples, count,
+           work->options->common.output);
+    for (int i = 1; i < recipe->eta_count; i++)
+        same = same && recipe->eta[i] == recipe->eta[0];
+    if (recipe->eta_count)
+        printf(": %s, %d steps, eta %g%s", recipe->name, recipe->steps, recipe->eta[0],
+               same ? "" : " and others");
+    putchar('\n');
+}
+
+static void cli_annotate_text(const cli_annotation *work, int count, int64_t samples) {
+    if (work->bad)
+        printf("%d row%s left out; ", work->bad, work->bad == 1 ? "" : "s");
     printf("%d samples added, %lld samples with %d attributes in %s\n", work->added,
            (long long)samples, count, work->options->common.output);
 }
@@ -240,8 +260,10 @@ static hs_status cli_annotate_report(cli_session *session, cli_annotation *work,
     if (status == HS_OK)
         status = hs_index_recipe_get(work->index, &recipe, &any, err);
     if (status != HS_OK || !work->options->common.json) {
-        if (status == HS_OK)
-            cli_annotate_text(work, list, count, samples);
+        if (status == HS_OK && work->options->list)
+            cli_annotate_list(work, list, count, samples, &recipe);
+        else if (status == HS_OK)
+            cli_annotate_text(work, count, samples);
         free(list);
         return status;
     }
@@ -260,6 +282,10 @@ static hs_status cli_annotate_report(cli_session *session, cli_annotation *work,
             json_array_append_new(eta, json_real(recipe.eta[i]));
         json_object_set_new(report, "eta", eta);
         json_object_set_new(report, "h_space", json_string(recipe.h_space));
+    }
+    if (work->classifier) {
+        json_object_set_new(report, "classifier", json_string(work->info.name));
+        json_object_set_new(report, "scores", json_string(cli_score_names[work->info.kind]));
     }
     json_object_set_new(report, "samples", json_integer(samples));
     json_object_set_new(report, "added", json_integer(work->added));

@@ -19,6 +19,7 @@ enum {
     KEY_IMAGES,
     KEY_LABELS,
     KEY_PAIRS,
+    KEY_CROP,
     KEY_ATTRIBUTE,
     KEY_TOP,
     KEY_THRESHOLD,
@@ -38,6 +39,7 @@ static const struct argp_option attribute_options[] = {
     {"labels", KEY_LABELS, "FILE", 0, "Their labels: a CSV, or a list_attr_celeba.txt", 1},
     {"pairs", KEY_PAIRS, NULL, 0,
      "The labels are two columns of files: with the attribute, and without it", 1},
+    {"crop", KEY_CROP, "X,Y,W,H", 0, "The part of each image, in pixels of the upright one", 1},
     {"top", KEY_TOP, "M", 0,
      "The M highest scores against the M lowest; default 100. Of labelled images all are taken, "
      "split at the middle of the scores",
@@ -101,6 +103,10 @@ static error_t cli_attribute_parse(int key, char *arg, struct argp_state *state)
     case KEY_IMAGES: options->images = arg; return 0;
     case KEY_LABELS: options->labels = arg; return 0;
     case KEY_PAIRS: options->pairs = true; return 0;
+    case KEY_CROP:
+        cli_option_crop(arg, options->crop);
+        options->crops = true;
+        return 0;
     case KEY_TOP: wanted->top = cli_option_int("--top", arg, 1, 1000000); return 0;
     case KEY_THRESHOLD: cli_parse_threshold(options, arg); return 0;
     case KEY_BALANCE:
@@ -144,6 +150,8 @@ static void cli_attribute_check(const cli_attribute_options *options) {
         cli_usage_error("attribute: either --index FILE, or --images DIR with --labels FILE");
     if (!options->images != !options->labels)
         cli_usage_error("--images and --labels belong together");
+    if (options->crops && !options->images)
+        cli_usage_error("--crop: goes with --images");
     if (options->pairs && (!options->images || wanted->balance_count || options->given_count ||
                            options->attribute_count > 1 || wanted->top || wanted->by_threshold))
         cli_usage_error("--pairs: goes with --images and one attribute alone; pairs are two sides "
@@ -212,6 +220,23 @@ static hs_status cli_index_labels(cli_attribution *work, hs_error *err) {
     return status;
 }
 
+/* Does the file have the columns that are asked for? */
+static hs_status cli_check_columns(const cli_attribution *work, const hs_labels_view *view,
+                                   hs_error *err) {
+    for (int i = 0; i < work->column_count; i++) {
+        char names[400] = "";
+        size_t used = 0;
+        if (hs_labels_find(work->labels, work->columns[i]) >= 0)
+            continue;
+        for (int a = 0; a < view->attributes && used < 300; a++)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%.60s", a ? ", " : "",
+                                     view->names[a]);
+        return cli_fail(err, HS_ERROR_ARGUMENT, "%s: there is no column '%.60s' in it, but %s",
+                        work->options->labels, work->columns[i], names);
+    }
+    return HS_OK;
+}
+
 static hs_status cli_image_labels(cli_session *session, cli_attribution *work, hs_error *err) {
     cli_attribute_options *options = work->options;
     hs_labels *read = NULL;
@@ -227,13 +252,17 @@ static hs_status cli_image_labels(cli_session *session, cli_attribution *work, h
         return status;
     work->images = (cli_labelled_images){.session = session,
                                          .folder = options->images,
-                                         .noise = options->wanted.space == HS_SPACE_NOISE};
-    status = cli_check_images(&work->images, work->labels, err);
+                                         .noise = options->wanted.space == HS_SPACE_NOISE,
+                                         .crop = options->crops ? options->crop : NULL};
     hs_labels_view view;
     hs_labels_view_get(work->labels, &view);
-    work->bad = view.bad;
+    status = cli_attribute_plan(work, view.names, view.attributes, err);
+    if (status == HS_OK) /* before any image is read */
+        status = cli_check_columns(work, &view, err);
     if (status == HS_OK)
-        status = cli_attribute_plan(work, view.names, view.attributes, err);
+        status = cli_check_images(&work->images, work->labels, err);
+    hs_labels_view_get(work->labels, &view);
+    work->bad = view.bad;
     return status == HS_OK ? cli_split_images(work, err) : status;
 }
 
@@ -291,7 +320,7 @@ static void cli_attribute_text(const cli_attribution *work) {
         }
     }
     if (work->bad)
-        printf("%d rows left out\n", work->bad);
+        printf("%d row%s left out\n", work->bad, work->bad == 1 ? "" : "s");
     printf("%d direction%s from %s%d samples in %s: %s\n", work->each_count,
            work->each_count == 1 ? "" : "s", work->each_count == 1 ? "" : "up to ", samples, taken,
            work->options->common.output);

@@ -10,6 +10,7 @@
 typedef struct cli_labelled_images {
     cli_session *session;
     const char *folder;
+    const int *crop;          /* x, y, w, h, or NULL */
     const char *const *items; /* [rows] names inside the folder */
     bool noise;               /* x_T is wanted, not h */
 } cli_labelled_images;
@@ -20,7 +21,8 @@ typedef struct cli_attribute_options {
     cli_options common;
     hs_attribute_options wanted; /* what all directions share */
     const char *index, *source, *images, *labels;
-    bool pairs;
+    bool pairs, crops;
+    int crop[4];       /* x, y, w, h */
     char **attributes; /* [attribute_count] */
     int attribute_count;
     const char *given[CLI_MAX_GIVEN]; /* [given_count] names, "all" or "none" */

@@ -127,11 +127,15 @@ hs_status cli_split_images(cli_attribution *work, hs_error *err) {
                 most = fmax(most, value);
             }
         }
-        if (!(least < most))
+        if (least > most)
             return cli_fail(err, HS_ERROR_ARGUMENT,
-                            "attribute '%.60s': all labelled images have the same score: there are "
-                            "no two sides",
-                            each->attribute);
+                            "%s: attribute '%.60s': no image that can be used has a score",
+                            work->options->labels, each->attribute);
+        if (least == most)
+            return cli_fail(err, HS_ERROR_ARGUMENT,
+                            "%s: attribute '%.60s': all labelled images have the same score, %g: "
+                            "there are no two sides",
+                            work->options->labels, each->attribute, least);
         each->by_threshold = true;
         each->low = least + (most - least) * (0.5 - 1e-9);
         each->high = least + (most - least) * (0.5 + 1e-9);

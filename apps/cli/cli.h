@@ -93,7 +93,11 @@ typedef struct cli_options {
 
     const char *classifier; /* NULL: the embedded one */
     const char *preprocess, *class_names;
+    hs_classifier_kind scores;
 } cli_options;
+
+/* What --scores takes, by hs_classifier_kind. */
+extern const char *const cli_score_names[];
 
 /* Children for a command's argp: model and machine; sampling; --seed and its kin; edits;
  * --classifier and its kin. */
@@ -150,7 +154,7 @@ typedef struct cli_session {
     hs_edit *edits;         /* [options->direction_count], strength of column 0 */
     double *profiles;       /* [options->direction_count, T] with --profile sigma, or NULL */
     double load_seconds;    /* from process start to first step ready */
-    int64_t planned_bytes;  /* weights and activations, at the batch in use */
+    int64_t planned_bytes;  /* program, weights and activations, at the batch in use */
 } cli_session;
 
 void cli_session_begin(cli_session *session, const cli_options *options);
@@ -316,6 +320,11 @@ typedef struct cli_inputs {
 /* The files named, in order, and the images in the folders named, by name. */
 hs_status cli_find_inputs(const cli_session *session, char **paths, int count, cli_inputs *out,
                           hs_error *err);
+/* The value of --crop, x, y, w, h, or a usage error. */
+void cli_option_crop(const char *arg, int crop[4]);
+/* One image cut (crop or NULL) and resized for the session's model: x [C,H,W]. */
+hs_status cli_read_input(const cli_session *session, const char *path, const int *crop, float *x,
+                         hs_error *err);
 /* Read them for the session's model: hs_pixels_fit with `crop` or NULL. One that
  * cannot be used is named on stderr and moves to `bad`; fails if none is left. */
 hs_status cli_read_inputs(cli_session *session, const int *crop, cli_inputs *inputs, hs_error *err);

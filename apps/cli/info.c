@@ -56,7 +56,7 @@ static void cli_info_print(const cli_session *session, double seconds, int steps
     cli_format_seconds(seconds * steps, image);
     printf("time             %s a pass, %s an image of %d steps\n", text, image, steps);
     cli_format_bytes((double)session->planned_bytes, text);
-    printf("memory           %s for weights and activations of one image\n", text);
+    printf("memory           %s for one image: program, weights, activations\n", text);
 }
 
 static void cli_info_report(const cli_session *session, double seconds, int steps) {

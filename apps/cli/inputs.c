@@ -8,6 +8,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
+void cli_option_crop(const char *arg, int crop[4]) {
+    char why[CLI_WHY];
+    int64_t *values = NULL;
+    int count = 0;
+    if (!cli_parse_ints(arg, 0, INT32_MAX, 4, &values, &count, why))
+        cli_usage_error("--crop: %s", why);
+    if (count != 4 || values[2] < 1 || values[3] < 1)
+        cli_usage_error("--crop: '%.60s' is not X,Y,W,H such as 10,20,128,128", arg);
+    for (int i = 0; i < 4; i++)
+        crop[i] = (int)values[i];
+    free(values);
+}
+
 /* ----------------------------------------------------------- which files -- */
 
 static bool cli_is_image_name(const char *name) {
@@ -101,8 +114,8 @@ void cli_inputs_free(cli_inputs *inputs) {
 
 /* --------------------------------------------------------------- reading -- */
 
-static hs_status cli_read_input(const cli_session *session, const char *path, const int *crop,
-                                float *x, hs_error *err) {
+hs_status cli_read_input(const cli_session *session, const char *path, const int *crop, float *x,
+                         hs_error *err) {
     const int *image = session->info.image;
     hs_pixels pixels = {0}, fitted = {0};
     hs_status status = hs_pixels_load(path, &pixels, err);

@@ -49,20 +49,6 @@ static const struct argp_option invert_options[] = {
     {"resume", KEY_RESUME, "FILE", 0, "Where finished images are kept; default OUTPUT.resume", 2},
     {0}};
 
-static void cli_parse_crop(cli_invert_options *options, const char *arg) {
-    char why[CLI_WHY];
-    int64_t *values = NULL;
-    int count = 0;
-    if (!cli_parse_ints(arg, 0, INT32_MAX, 4, &values, &count, why))
-        cli_usage_error("--crop: %s", why);
-    if (count != 4 || values[2] < 1 || values[3] < 1)
-        cli_usage_error("--crop: '%.60s' is not X,Y,W,H such as 10,20,128,128", arg);
-    for (int i = 0; i < 4; i++)
-        options->crop[i] = (int)values[i];
-    options->crops = true;
-    free(values);
-}
-
 static error_t cli_invert_parse(int key, char *arg, struct argp_state *state) {
     cli_invert_options *options = state->input;
     char why[CLI_WHY];
@@ -78,7 +64,10 @@ static error_t cli_invert_parse(int key, char *arg, struct argp_state *state) {
         if (!cli_parse_int(arg, 0, INT64_MAX - CLI_MAX_INPUTS, &options->invert.seed, why))
             cli_usage_error("--seed: %s", why);
         return 0;
-    case KEY_CROP: cli_parse_crop(options, arg); return 0;
+    case KEY_CROP:
+        cli_option_crop(arg, options->crop);
+        options->crops = true;
+        return 0;
     case KEY_PREVIEW: options->preview = arg; return 0;
     case KEY_RESUME: options->resume = arg; return 0;
     case ARGP_KEY_ARG:

@@ -70,7 +70,8 @@ static const struct argp_option jacobian_options[] = {
     {"shown", KEY_SHOWN, "N", 0, "Most rows of the preview; default 30", 5},
     {"plot", KEY_PLOT, "FILE", 0, "Draw the singular values over the steps", 5},
     {"compare", KEY_COMPARE, NULL, 0,
-     "Measure the share of the change inside the mask, beside directions without mask and with the "
+     "Measure the share of the change inside each mask, beside directions without mask and with "
+     "the "
      "outside kept",
      5},
     {0}};
@@ -201,12 +202,11 @@ static json_t *cli_json_shares(const double *shares, int count) {
 typedef struct cli_jacobian_result {
     hs_directions *directions;
     hs_product_stats stats;
-    double *shares;    /* [K] or NULL */
-    double compare[3]; /* mean shares: without mask, with it, outside kept */
+    double *shares;       /* [K] or NULL */
+    double (*compare)[3]; /* [regions] mean shares: without mask, with it, outside kept */
 } cli_jacobian_result;
 
 static void cli_jacobian_closing_line(const cli_jacobian_options *options,
-
                                       const cli_jacobian_result *result) {
     hs_directions_view view;
     hs_directions_view_get(result->directions, &view);
@@ -231,8 +231,21 @@ static void cli_jacobian_print(const cli_jacobian_options *options,
     static const char *const kinds[] = {"without mask", "masked", "outside kept"};
     if (!options->common.quiet)
         cli_jacobian_closing_line(options, result);
-    for (int i = 0; options->compare && i < 3; i++)
-        printf("%5.1f %% of the change inside the mask: %s\n", 100 * result->compare[i], kinds[i]);
+    for (int i = 0; options->compare && i < 3 * options->region_count; i++)
+        printf("%5.1f %% of the change inside %s: %s\n", 100 * result->compare[i / 3][i % 3],
+               options->regions[i / 3].name, kinds[i % 3]);
+}
+
+static json_t *cli_json_compare(const cli_jacobian_options *options,
+                                const cli_jacobian_result *result) {
+    json_t *list = json_array();
+    for (int i = 0; i < options->region_count; i++) {
+        const double *mean = result->compare[i];
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "mask",
+                                              options->regions[i].name, "unmasked", mean[0],
+                                              "masked", mean[1], "keep_outside", mean[2]));
+    }
+    return list;
 }
 
 static void cli_jacobian_json(const cli_session *session, const cli_jacobian_options *options,
@@ -256,11 +269,8 @@ static void cli_jacobian_json(const cli_session *session, const cli_jacobian_opt
                         json_integer(session->planned_bytes + result->stats.bytes));
     if (result->shares)
         json_object_set_new(report, "inside", cli_json_shares(result->shares, view.K));
-    if (options->compare) {
-        json_t *compare = json_pack("{s:f, s:f, s:f}", "unmasked", result->compare[0], "masked",
-                                    result->compare[1], "keep_outside", result->compare[2]);
-        json_object_set_new(report, "inside_mean", compare ? compare : json_null());
-    }
+    if (options->compare)
+        json_object_set_new(report, "inside_mean", cli_json_compare(options, result));
     json_t *metadata = view.metadata ? json_loads(view.metadata, 0, NULL) : NULL;
     if (metadata)
         json_object_set_new(report, "metadata", metadata);
@@ -289,8 +299,8 @@ static void cli_jacobian_check(const cli_jacobian_options *options) {
         cli_usage_error("--clip: clipping has no derivative; not with jacobian");
     if (options->jacobian.keep_outside != HS_KEEP_OUTSIDE_NO && !options->region_count)
         cli_usage_error("--keep-outside: needs --mask or --region: without one nothing is outside");
-    if (options->compare && options->region_count != 1)
-        cli_usage_error("--compare: needs one --mask or --region");
+    if (options->compare && !options->region_count)
+        cli_usage_error("--compare: needs --mask or --region");
     for (int i = 0; i < 2; i++) {
         cli_options picture = {.command = names[i], .output = pictures[i]};
         if (pictures[i] && cli_image_output(&picture) != CLI_OUTPUT_IMAGE)
@@ -346,23 +356,35 @@ static hs_status cli_jacobian_prepare(cli_session *session, cli_jacobian_options
     return HS_OK;
 }
 
-static void cli_jacobian_announce(const cli_session *session, const cli_jacobian_options *options) {
+static hs_status cli_jacobian_announce(const cli_session *session,
+                                       const cli_jacobian_options *options, hs_error *err) {
     const hs_jacobian_options *jacobian = &options->jacobian;
     int T = hs_sampler_steps(session->sampler);
     int steps = jacobian->step_count ? jacobian->step_count : T;
+    hs_product_stats cost;
     if (session->options->quiet)
-        return;
+        return HS_OK;
+    hs_status status = hs_jacobian_cost(session->sampler, jacobian, &cost, err);
+    if (status != HS_OK)
+        return status;
     cli_message("jacobian: %d direction%s at %d of %d steps%s", jacobian->k,
                 jacobian->k == 1 ? "" : "s", steps, T,
                 jacobian->mask_count > 1 ? ", for each mask" : "");
+    char model[32], products[32];
+    cli_format_bytes((double)session->planned_bytes, model);
+    cli_format_bytes((double)cost.bytes, products);
+    cli_message("memory: %s for the model, %s for products and vectors", model, products);
+    return HS_OK;
 }
 
-/* Mean share of change inside, for the same steps without a mask, with it, and
- * with the outside kept; `found` serves for the one that it is. */
+/* Mean shares of change inside each region, for the same steps without a mask,
+ * with it, and with the outside kept; `found` serves for the one that it is. */
 static hs_status cli_jacobian_compare(cli_session *session, const cli_jacobian_options *options,
-                                      const hs_directions *found, double out[3], hs_error *err) {
-    int K = hs_directions_count(found);
-    double *shares = calloc((size_t)K, sizeof *shares);
+                                      const hs_directions *found, double (*mean)[3],
+                                      hs_error *err) {
+    int k = options->jacobian.k, regions = options->region_count;
+    int most = hs_directions_count(found), each = most / regions;
+    double *shares = calloc((size_t)most * (size_t)regions, sizeof *shares);
     hs_status status = shares ? HS_OK : cli_fail_memory(err);
     for (int kind = 0; kind < 3 && status == HS_OK; kind++) {
         hs_jacobian_options other = options->jacobian;
@@ -380,11 +402,10 @@ static hs_status cli_jacobian_compare(cli_session *session, const cli_jacobian_o
             status = hs_jacobian_directions(session->sampler, &other, &session->monitor, &made,
                                             NULL, err);
         if (status == HS_OK)
-            status = cli_jacobian_shares(session, options, same ? found : made, 0, K,
-                                         options->regions[0].inside, shares, err);
-        out[kind] = 0;
-        for (int i = 0; i < K; i++)
-            out[kind] += shares[i] / K;
+            status = cli_jacobian_shares(session, options, same ? found : made, shares, err);
+        for (int i = 0; i < (kind ? most : each) * regions; i++)
+            if (kind == 0 || i / regions / k % regions == i % regions)
+                mean[i % regions][kind] += shares[i] / each;
         hs_directions_free(made);
     }
     cli_progress_end(&session->progress);
@@ -405,9 +426,12 @@ static hs_status cli_jacobian_pictures(cli_session *session, const cli_jacobian_
         status = cli_jacobian_preview(session, options, result->directions, result->shares, err);
     if (status == HS_OK && options->plot)
         status = cli_jacobian_plot(session, options, result->directions, err);
-    if (status == HS_OK && options->compare)
-        status = cli_jacobian_compare(session, options, result->directions, result->compare, err);
-    return status;
+    if (status != HS_OK || !options->compare)
+        return status;
+    result->compare = calloc((size_t)options->region_count, sizeof *result->compare);
+    if (!result->compare)
+        return cli_fail_memory(err);
+    return cli_jacobian_compare(session, options, result->directions, result->compare, err);
 }
 
 static hs_status cli_jacobian_work(cli_session *session, cli_jacobian_options *options,
@@ -427,9 +451,10 @@ static hs_status cli_jacobian_work(cli_session *session, cli_jacobian_options *o
         status = cli_jacobian_prepare(session, options, err);
     if (status != HS_OK)
         return status;
-    cli_jacobian_announce(session, options);
-    status = hs_jacobian_directions(session->sampler, jacobian, &session->monitor,
-                                    &result->directions, &result->stats, err);
+    status = cli_jacobian_announce(session, options, err);
+    if (status == HS_OK)
+        status = hs_jacobian_directions(session->sampler, jacobian, &session->monitor,
+                                        &result->directions, &result->stats, err);
     cli_progress_end(&session->progress);
     if (status == HS_ERROR_CANCELLED)
         return cli_fail(err, status,
@@ -463,6 +488,7 @@ int cli_jacobian(int argc, char **argv) {
     else if (status == HS_OK)
         cli_jacobian_print(&options, &result);
     int exit_status = cli_finish(status, &err);
+    free(result.compare);
     free(result.shares);
     hs_directions_free(result.directions);
     cli_session_end(&session);

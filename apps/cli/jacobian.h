@@ -49,12 +49,11 @@ hs_status cli_jacobian_preview(cli_session *session, const cli_jacobian_options 
 hs_status cli_jacobian_plot(const cli_session *session, const cli_jacobian_options *options,
                             const hs_directions *directions, hs_error *err);
 /*
- * The share of squared change that lies inside `inside`, in 8-bit pixels of the
- * final images at strength -1 and 1 against 0: out [count] for the directions
- * first ... first + count - 1, all in steps and seed of the session.
+ * The share of squared change that lies inside each region, in 8-bit pixels of
+ * the final images at strength -1 and 1 against 0: out [K, region_count], all in
+ * steps and seed of the session.
  */
 hs_status cli_jacobian_shares(cli_session *session, const cli_jacobian_options *options,
-                              const hs_directions *directions, int first, int count,
-                              const uint8_t *inside, double *out, hs_error *err);
+                              const hs_directions *directions, double *out, hs_error *err);
 
 #endif

@@ -102,20 +102,22 @@ static double cli_inside_share(const float *low, const float *middle, const floa
 }
 
 hs_status cli_jacobian_shares(cli_session *session, const cli_jacobian_options *options,
-                              const hs_directions *directions, int first, int count,
-                              const uint8_t *inside, double *out, hs_error *err) {
+                              const hs_directions *directions, double *out, hs_error *err) {
     static const double strengths[] = {-1, 0, 1};
-    size_t size = cli_float_count(1, session->info.image, 3);
+    const int *image = session->info.image;
+    int K = hs_directions_count(directions), regions = options->region_count;
+    size_t size = cli_float_count(1, image, 3);
     float *x = NULL;
-    int *index = calloc((size_t)count, sizeof *index);
+    int *index = calloc((size_t)K, sizeof *index);
     hs_status status = index ? HS_OK : cli_fail_memory(err);
-    for (int i = 0; i < count && status == HS_OK; i++)
-        index[i] = first + i;
+    for (int i = 0; i < K && status == HS_OK; i++)
+        index[i] = i;
     if (status == HS_OK)
-        status = cli_traverse(session, options, directions, index, count, strengths, 3, &x, err);
-    for (int i = 0; i < count && status == HS_OK; i++) {
-        const float *row = x + (size_t)i * 3 * size;
-        out[i] = cli_inside_share(row, row + size, row + 2 * size, session->info.image, inside);
+        status = cli_traverse(session, options, directions, index, K, strengths, 3, &x, err);
+    for (int i = 0; i < K * regions && status == HS_OK; i++) {
+        const float *row = x + (size_t)(i / regions) * 3 * size;
+        out[i] = cli_inside_share(row, row + size, row + 2 * size, image,
+                                  options->regions[i % regions].inside);
     }
     free(x);
     free(index);

@@ -29,7 +29,8 @@ enum {
     KEY_SAME_STEP,
     KEY_CLASSIFIER,
     KEY_PREPROCESS,
-    KEY_CLASS_NAMES
+    KEY_CLASS_NAMES,
+    KEY_SCORES
 };
 
 int cli_option_int(const char *option, const char *text, int64_t min, int64_t max) {
@@ -251,7 +252,18 @@ static const struct argp_option cli_classifier_options[] = {
     {"preprocess", KEY_PREPROCESS, "SPEC", 0,
      "size=S,mean=M,std=D for a classifier whose folder does not say", 2},
     {"class-names", KEY_CLASS_NAMES, "FILE", 0, "The classifier's labels, one a line", 2},
+    {"scores", KEY_SCORES, "softmax|sigmoid|regression|pairs|pose", 0,
+     "How the classifier's outputs become scores, where its files do not say", 2},
     {0}};
+
+const char *const cli_score_names[] = {"auto", "softmax", "sigmoid", "regression", "pairs", "pose"};
+
+static hs_classifier_kind cli_parse_scores(const char *arg) {
+    for (int i = 1; i < (int)(sizeof cli_score_names / sizeof *cli_score_names); i++)
+        if (!strcmp(arg, cli_score_names[i]))
+            return (hs_classifier_kind)i;
+    cli_usage_error("--scores: '%.60s' is none of softmax, sigmoid, regression, pairs, pose", arg);
+}
 
 static error_t cli_classifier_parse(int key, char *arg, struct argp_state *state) {
     cli_options *options = state->input;
@@ -259,6 +271,7 @@ static error_t cli_classifier_parse(int key, char *arg, struct argp_state *state
     case KEY_CLASSIFIER: options->classifier = arg; return 0;
     case KEY_PREPROCESS: options->preprocess = arg; return 0;
     case KEY_CLASS_NAMES: options->class_names = arg; return 0;
+    case KEY_SCORES: options->scores = cli_parse_scores(arg); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }

@@ -54,7 +54,7 @@ json_t *cli_profile_json(const cli_session *session) {
         double rate = rows[i].flops / rows[i].seconds;
         json_t *row = json_pack("{s:s, s:I, s:f, s:f, s:f}", "kind", rows[i].kind, "runs",
                                 (json_int_t)rows[i].runs, "seconds", rows[i].seconds, "gflops",
-                                1e-9 * rate, "share_of_peak", rate / peak);
+                                1e-9 * rate, "share_of_peak", peak > 0 ? rate / peak : 0);
         json_array_append_new(list, row);
     }
     free(rows);

@@ -3,7 +3,9 @@
 
 #include "hspace_demo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void cli_session_begin(cli_session *session, const cli_options *options) {
     *session = (cli_session){.options = options};
@@ -44,9 +46,22 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 
+/* What the process holds now: the program, and weights that could not be mapped. */
+static int64_t cli_resident_bytes(void) {
+    long long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm && fscanf(statm, "%*d %lld", &pages) != 1)
+        pages = 0;
+    if (statm)
+        fclose(statm);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
+    int64_t resident = cli_resident_bytes();
     int batch = hs_denoiser_batch(session->denoiser, items);
     hs_status status = hs_denoiser_bytes(session->denoiser, batch, &session->planned_bytes, err);
+    session->planned_bytes += resident;
     if (status == HS_OK)
         session->load_seconds = cli_seconds_since_start();
     return status;
@@ -54,14 +69,29 @@ hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
 
 hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err) {
     const cli_options *options = session->options;
+    const int *image = session->info.image;
     hs_classifier_options wanted = hs_classifier_options_default();
+    hs_classifier_info info;
     wanted.backend = options->backend;
     wanted.threads = options->threads;
     wanted.labels = options->class_names;
     wanted.preprocess = options->preprocess;
-    return options->classifier
-               ? hs_classifier_open(options->classifier, &wanted, &session->monitor, out, err)
-               : hs_demo_classifier_open(&wanted, &session->monitor, out, err);
+    wanted.kind = options->scores;
+    hs_status status =
+        options->classifier
+            ? hs_classifier_open(options->classifier, &wanted, &session->monitor, out, err)
+            : hs_demo_classifier_open(&wanted, &session->monitor, out, err);
+    if (status != HS_OK)
+        return status;
+    hs_classifier_get_info(*out, &info);
+    if (info.channels != image[0])
+        return cli_fail(err, HS_ERROR_MISMATCH,
+                        "%s: a classifier of images with %d channels, those of %s have %d",
+                        info.name, info.channels, session->info.name, image[0]);
+    if (info.height && (info.height != image[1] || info.width != image[2]))
+        cli_message("note: images of %d x %d are resized to %d x %d for %s", image[2], image[1],
+                    info.width, info.height, info.name);
+    return HS_OK;
 }
 
 /* The eta of a latent file is the one that its z were made for; malloc'ed, or

@@ -79,6 +79,9 @@ typedef struct hs_backend {
                          const hs_binding *outputs, int output_count, hs_error *err);
     void (*bytes)(const hs_exec *exec, hs_exec_bytes *bytes);
     void (*free)(hs_exec *exec);
+    /* Let go of what plans share beyond what this one uses, until another of them
+     * runs. NULL: nothing is shared. Not while a plan runs. */
+    void (*trim)(const hs_exec *exec);
     /* NULL members: this back end shares no weights. cache_new: NULL, no memory. */
     hs_weight_cache *(*cache_new)(void);
     void (*cache_free)(hs_weight_cache *cache);

@@ -104,7 +104,8 @@ static hs_status hs_check_images(const hs_inversion *job, const float *x_0, hs_e
     return HS_OK;
 }
 
-static hs_status hs_check_invert(const hs_inversion *job, const float *x_0, hs_error *err) {
+static hs_status hs_check_invert(const hs_inversion *job, const float *x_0, bool wants_image,
+                                 hs_error *err) {
     if (job->n < 1 || !x_0)
         return hs_fail(err, HS_ERROR_ARGUMENT, "invert: %d images%s, expected 1 or more", job->n,
                        x_0 ? "" : " (NULL)");
@@ -114,6 +115,10 @@ static hs_status hs_check_invert(const hs_inversion *job, const float *x_0, hs_e
     if (!(job->options.resume_every >= 0))
         return hs_fail(err, HS_ERROR_ARGUMENT, "invert: resume_every is %g, expected 0 or more",
                        job->options.resume_every);
+    if (job->options.unchecked && wants_image)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "invert: there is no reconstruction of an "
+                       "inversion that is not checked");
     if (job->options.seed < 0 || job->options.seed > INT64_MAX - job->n)
         return hs_fail(err, HS_ERROR_ARGUMENT, "invert: seed %lld, expected 0 or more",
                        (long long)job->options.seed);
@@ -175,13 +180,15 @@ static hs_status hs_inversion_batch(hs_inversion *job, hs_error *err) {
     int first = job->ready, count = job->n - first < job->batch ? job->n - first : job->batch;
     HS_TRY(ddim ? hs_invert_ddim(job, first, count, err)
                 : hs_invert_edit_friendly(job, first, count, err));
-    HS_TRY(hs_round_trip(job, first, count, err));
+    if (!job->options.unchecked)
+        HS_TRY(hs_round_trip(job, first, count, err));
     job->ready += count;
     return HS_OK;
 }
 
 static hs_status hs_inversion_run(hs_inversion *job, hs_error *err) {
-    int passes = 2 * job->sampler->T + (hs_inversion_fixed_point(job) ? 1 : 0);
+    int passes = (job->options.unchecked ? 1 : 2) * job->sampler->T +
+                 (hs_inversion_fixed_point(job) ? 1 : 0);
     job->total = (double)job->n * passes;
     job->done = (double)job->ready * passes;
     HS_TRY(hs_progress(job->monitor, "inverting", job->done, job->total, err));
@@ -202,7 +209,7 @@ hs_status hs_invert(hs_sampler *sampler, const hs_invert_options *options, int n
                         .image_size = hs_denoiser_image_size(sampler->denoiser),
                         .h_size = hs_denoiser_h_size(sampler->denoiser)};
     hs_status status;
-    HS_CHECK(hs_check_invert(&job, x_0, err));
+    HS_CHECK(hs_check_invert(&job, x_0, reconstruction != NULL, err));
     job.batch = hs_denoiser_batch(sampler->denoiser, n);
     HS_CHECK(hs_inversion_allocate(&job, x_0, err));
     HS_CHECK(hs_inversion_scratch(&job, err));

@@ -35,7 +35,10 @@ hs_status hs_inversion_allocate(hs_inversion *job, const float *x_0, hs_error *e
     latents->z = ddim ? NULL : hs_alloc_aligned((size_t)z, sizeof(float));
     latents->timesteps = hs_calloc(T, sizeof *latents->timesteps);
     job->psnr = hs_calloc(n, sizeof *job->psnr);
-    job->reconstruction = hs_alloc_aligned((size_t)images, sizeof(float));
+    for (size_t i = 0; job->psnr && i < n; i++)
+        job->psnr[i] = NAN;
+    job->reconstruction =
+        hs_alloc_aligned(job->options.unchecked ? 1 : (size_t)images, sizeof(float));
     job->residual = fixed ? hs_calloc(n, sizeof *job->residual) : NULL;
     if (!latents->x_T || !latents->x_0 || !latents->h || (!ddim && !latents->z) ||
         !latents->timesteps || !job->psnr || !job->reconstruction || (fixed && !job->residual))
@@ -101,7 +104,7 @@ hs_status hs_inversion_describe(hs_inversion *job, hs_error *err) {
         json_object_set_new(object, "h_space", json_string(position)) == 0 &&
         json_object_set_new(object, "inversion", json_string(methods[job->options.method])) == 0 &&
         hs_put_numbers(object, "eta", sampler->eta, sampler->T, 17) &&
-        hs_put_numbers(object, "psnr", job->psnr, job->n, 6);
+        (job->options.unchecked || hs_put_numbers(object, "psnr", job->psnr, job->n, 6));
     if (ok && job->options.method != HS_INVERT_DDIM)
         ok = hs_put_seeds(job, object);
     if (ok && job->residual)

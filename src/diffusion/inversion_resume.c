@@ -35,8 +35,10 @@ static int hs_inversion_table(const hs_inversion *job, int64_t ready,
     int count = 0;
     out[count++] = (hs_tensor){"x_T", HS_F32, 2, {ready, image}, latents->x_T};
     out[count++] = (hs_tensor){"h", HS_F32, 2, {ready, T * h}, latents->h};
-    out[count++] = (hs_tensor){"reconstruction", HS_F32, 2, {ready, image}, job->reconstruction};
     out[count++] = (hs_tensor){"psnr", HS_F64, 1, {ready}, job->psnr};
+    if (!job->options.unchecked)
+        out[count++] =
+            (hs_tensor){"reconstruction", HS_F32, 2, {ready, image}, job->reconstruction};
     if (latents->z)
         out[count++] = (hs_tensor){"z", HS_F32, 2, {ready, T * image}, latents->z};
     if (job->residual)
@@ -55,11 +57,12 @@ static json_t *hs_inversion_identity(const hs_inversion *job, const char *finger
     snprintf(images, sizeof images, "%016llx%016llx", (unsigned long long)hash.high64,
              (unsigned long long)hash.low64);
     bool ddim = job->options.method == HS_INVERT_DDIM;
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:I, s:i, s:s, s:i, s:[], s:[]}", "model", fingerprint, "h_space",
-        positions[hs_denoiser_h_space(sampler->denoiser)], "method", methods[job->options.method],
-        "seed", ddim ? (json_int_t)0 : (json_int_t)job->options.seed, "images", job->n, "pixels",
-        images, "steps", sampler->T, "eta", "timesteps");
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:b, s:I, s:i, s:s, s:i, s:[], s:[]}", "model", fingerprint,
+                  "h_space", positions[hs_denoiser_h_space(sampler->denoiser)], "method",
+                  methods[job->options.method], "checked", !job->options.unchecked, "seed",
+                  ddim ? (json_int_t)0 : (json_int_t)job->options.seed, "images", job->n, "pixels",
+                  images, "steps", sampler->T, "eta", "timesteps");
     for (int i = 0; json && i < sampler->T; i++) {
         json_array_append_new(json_object_get(json, "eta"), json_real(sampler->eta[i]));
         json_array_append_new(json_object_get(json, "timesteps"),

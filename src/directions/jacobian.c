@@ -11,6 +11,7 @@
 #include "directions/jacobian_run.h"
 
 #define HS_MOST_DIRECTIONS 100000
+#define HS_RATIO_MEM ((int64_t)256 << 20) /* what generalised.c takes at most, unless told */
 
 hs_jacobian_options hs_jacobian_options_default(void) {
     return (hs_jacobian_options){.k = 5, .tol = 1e-3};
@@ -202,6 +203,30 @@ static int64_t hs_jacobian_svd_least(const hs_jacobian_run *run) {
     return (int64_t)(run->image_size + run->h_size) * 4 * 5 * widest + ((int64_t)4 << 20);
 }
 
+/* What the singular vectors of a group take at most, and those that are found: up
+ * to the operator's block, the masked operator's own work is little beside it. */
+static hs_status hs_jacobian_svd_most(const hs_jacobian_run *run, int64_t *bytes, hs_error *err) {
+    bool keep = run->o.keep_outside != HS_KEEP_OUTSIDE_NO;
+    int counts[] = {run->o.k, keep ? run->o.outside_count : 0, keep ? run->o.k : 0};
+    int64_t largest = 0;
+    *bytes = 0;
+    for (int i = 0; i < 3; i++) {
+        hs_svd_options options = hs_svd_options_default();
+        int64_t needed = 0;
+        options.k = counts[i];
+        options.tol = run->o.tol;
+        options.max_mem = run->svd_mem;
+        if (counts[i] > 0 && (size_t)counts[i] <= run->h_size)
+            HS_TRY(hs_svd_bytes(&run->op, &options, &needed, err));
+        largest = needed > largest ? needed : largest;
+        *bytes += (int64_t)counts[i] * (int64_t)(run->image_size + run->h_size) * 4;
+    }
+    if (run->o.keep_outside == HS_KEEP_OUTSIDE_RATIO && largest < HS_RATIO_MEM)
+        largest = run->svd_mem && run->svd_mem < HS_RATIO_MEM ? run->svd_mem : HS_RATIO_MEM;
+    *bytes += largest;
+    return HS_OK;
+}
+
 /* Plans for as many vectors at a time as max_mem allows. */
 static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
     hs_denoiser *denoiser = run->sampler->denoiser;
@@ -226,7 +251,9 @@ static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
                          .ctx = run,
                          .apply = hs_jacobian_linop};
     run->h = hs_alloc_aligned(run->h_size, sizeof *run->h);
-    return run->h ? HS_OK : hs_fail_memory(err, run->h_size * sizeof *run->h);
+    if (!run->h)
+        return hs_fail_memory(err, run->h_size * sizeof *run->h);
+    return hs_jacobian_svd_most(run, &run->svd_bytes, err);
 }
 
 /* ----------------------------------------------------------------- walk -- */
@@ -302,18 +329,34 @@ static void hs_jacobian_tell_stats(const hs_jacobian_run *run, hs_product_stats 
     if (!run->jacobian)
         return;
     hs_jacobian_stats(run->jacobian, &stats->products, &stats->seconds_per_product);
-    stats->bytes = hs_jacobian_bytes(run->jacobian) + hs_jacobian_svd_least(run);
+    stats->bytes = hs_jacobian_bytes(run->jacobian) + run->svd_bytes;
+}
+
+static hs_jacobian_run hs_jacobian_begin(hs_sampler *sampler, const hs_jacobian_options *options,
+                                         const hs_monitor *monitor) {
+    return (hs_jacobian_run){.sampler = sampler,
+                             .o = options ? *options : hs_jacobian_options_default(),
+                             .monitor = monitor,
+                             .image_size = hs_denoiser_image_size(sampler->denoiser),
+                             .h_size = hs_denoiser_h_size(sampler->denoiser)};
+}
+
+hs_status hs_jacobian_cost(hs_sampler *sampler, const hs_jacobian_options *options,
+                           hs_product_stats *stats, hs_error *err) {
+    hs_jacobian_run run = hs_jacobian_begin(sampler, options, NULL);
+    hs_status status = hs_jacobian_take_options(&run, err);
+    if (status == HS_OK)
+        status = hs_jacobian_plan(&run, err);
+    hs_jacobian_tell_stats(&run, stats);
+    hs_jacobian_run_free(&run);
+    return status;
 }
 
 hs_status hs_jacobian_directions(hs_sampler *sampler, const hs_jacobian_options *options,
                                  const hs_monitor *monitor, hs_directions **out,
                                  hs_product_stats *stats, hs_error *err) {
     hs_status status;
-    hs_jacobian_run run = {.sampler = sampler,
-                           .o = options ? *options : hs_jacobian_options_default(),
-                           .monitor = monitor,
-                           .image_size = hs_denoiser_image_size(sampler->denoiser),
-                           .h_size = hs_denoiser_h_size(sampler->denoiser)};
+    hs_jacobian_run run = hs_jacobian_begin(sampler, options, monitor);
     HS_CHECK(hs_jacobian_take_options(&run, err));
     HS_CHECK(hs_jacobian_result(&run, err));
     HS_CHECK(hs_jacobian_resume_begin(&run, err));

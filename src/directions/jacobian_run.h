@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "diffusion/trajectory.h"
+#include "directions/resume.h"
 #include "directions/svd.h"
 #include "io/direction_file.h"
 #include "jacobian.h"
@@ -33,9 +34,10 @@ typedef struct hs_jacobian_run {
     hs_latents_view start; /* n is 0: from a seed */
 
     hs_jacobian *jacobian;
-    hs_linop op;     /* J at the point */
-    int64_t svd_mem; /* what max_mem leaves to the singular vectors; 0: no bound */
-    float *h;        /* [c,h,w] at the point */
+    hs_linop op;       /* J at the point */
+    int64_t svd_mem;   /* what max_mem leaves to the singular vectors; 0: no bound */
+    int64_t svd_bytes; /* what they take at most, the found ones included */
+    float *h;          /* [c,h,w] at the point */
 
     /* found so far */
     hs_directions *directions; /* delta_h [K,1,c,h,w], sigma, residual [K], u [K,C,H,W] */
@@ -45,7 +47,7 @@ typedef struct hs_jacobian_run {
     int done_count;
 
     json_t *identity; /* what must agree for a resume point to be of use */
-    double saved_at, save_seconds;
+    hs_resume resume;
 } hs_jacobian_run;
 
 const char *hs_keep_outside_name(hs_keep_outside keep_outside); /* "no", ... */

@@ -7,24 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "directions/pca_run.h"
-#include "io/tensor_set.h"
-
-#define HS_RESUME_FORMAT "hspace.pca-resume.1"
-#define HS_RESUME_SECONDS 60
-/* Writing takes at most this share of the time, however large a point is. */
-#define HS_RESUME_SHARE 0.05
 
 _Static_assert(sizeof(hs_generator) == 624 * 4 + 4 + 4 + 8, "written as bytes, without padding");
-
-double hs_pca_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ----------------------------------------------------------- the table -- */
 
@@ -127,29 +114,15 @@ static hs_status hs_pca_state_create(const hs_pca_run *run, hs_pca_state *state,
 /* -------------------------------------------------------------- writing -- */
 
 static hs_status hs_pca_resume_save(hs_pca_run *run, hs_error *err) {
-    hs_status status;
     hs_pca_state state = {0};
-    char *identity = json_dumps(run->identity, JSON_COMPACT | JSON_SORT_KEYS), *text = NULL;
-    json_t *metadata =
-        json_pack("{s:s, s:s}", "format", HS_RESUME_FORMAT, "run", identity ? identity : "");
     int64_t position[HS_AT_COUNT] = {run->phase, run->batch, run->samples.trajectory.step,
                                      run->samples.done, run->passes};
-    double start = hs_pca_now();
-    text = metadata ? json_dumps(metadata, JSON_COMPACT) : NULL;
-    if (!identity || !text) {
-        status = hs_fail_memory(err, 4096);
-        goto cleanup;
+    hs_status status = hs_pca_state_create(run, &state, err);
+    if (status == HS_OK) {
+        hs_pca_state_add(&state, "position", -1, HS_I64, 1, HS_AT_COUNT, position);
+        status = hs_resume_save(&run->resume, run->identity, state.tensors, state.count, err);
     }
-    HS_CHECK(hs_pca_state_create(run, &state, err));
-    hs_pca_state_add(&state, "position", -1, HS_I64, 1, HS_AT_COUNT, position);
-    status = hs_safetensors_write(run->options->resume, state.tensors, state.count, text, err);
-    run->saved_at = hs_pca_now();
-    run->save_seconds = run->saved_at - start;
-cleanup:
     hs_pca_state_free(&state);
-    free(text);
-    json_decref(metadata);
-    free(identity);
     return status;
 }
 
@@ -164,79 +137,13 @@ hs_status hs_pca_resume_point(hs_pca_run *run, hs_status status, hs_error *err) 
         return hs_fail(err, status, "stopped on request; the resume point was not written: %.700s",
                        failure.message);
     }
-    double every = run->options->resume_every > 0 ? run->options->resume_every : HS_RESUME_SECONDS;
-    if (every < run->save_seconds / HS_RESUME_SHARE)
-        every = run->save_seconds / HS_RESUME_SHARE;
-    if (hs_pca_now() - run->saved_at < every)
-        return HS_OK;
-    if (hs_pca_resume_save(run, &failure) != HS_OK) {
+    if (hs_resume_due(&run->resume) && hs_pca_resume_save(run, &failure) != HS_OK)
         hs_notice(run->monitor, "the resume point was not written, the run goes on: %s",
                   failure.message);
-        run->saved_at = hs_pca_now();
-    }
     return HS_OK;
 }
 
 /* -------------------------------------------------------------- reading -- */
-
-/* HS_ERROR_MISMATCH that names the first key in which two runs differ. */
-static hs_status hs_pca_compare(const char *path, const json_t *wanted, const json_t *found,
-                                hs_error *err) {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)wanted, key, value) {
-        json_t *other = json_object_get(found, key);
-        if (other && json_equal(value, other))
-            continue;
-        char *a = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        char *b = other ? json_dumps(other, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-        hs_status status = hs_fail(
-            err, HS_ERROR_MISMATCH,
-            "%s: the resume point is of another run: %s: expected %.200s, found %.200s (remove "
-            "the file to start anew)",
-            path, key, a ? a : "?", b ? b : "nothing");
-        free(b);
-        free(a);
-        return status;
-    }
-    return HS_OK;
-}
-
-static hs_status hs_pca_resume_check(const hs_pca_run *run, const hs_tensor_set *set,
-                                     hs_error *err) {
-    const char *path = run->options->resume;
-    json_t *metadata = set->metadata ? json_loads(set->metadata, 0, NULL) : NULL;
-    const char *format = json_string_value(json_object_get(metadata, "format"));
-    const char *text = json_string_value(json_object_get(metadata, "run"));
-    json_t *found = text ? json_loads(text, 0, NULL) : NULL;
-    hs_status status;
-    if (!format || strcmp(format, HS_RESUME_FORMAT) || !json_is_object(found))
-        status = hs_fail(err, HS_ERROR_FORMAT,
-                         "%s: expected a resume point (metadata format %s), found %.100s", path,
-                         HS_RESUME_FORMAT, format ? format : "none");
-    else
-        status = hs_pca_compare(path, run->identity, found, err);
-    json_decref(found);
-    json_decref(metadata);
-    return status;
-}
-
-/* Copy one tensor of the file to where the table says. */
-static hs_status hs_pca_resume_copy(const char *path, const hs_tensor_set *set,
-                                    const hs_tensor *wanted, hs_error *err) {
-    const hs_tensor *found = hs_tensor_set_find(set, wanted->name);
-    if (found && found->dtype == wanted->dtype && found->rank == wanted->rank &&
-        !memcmp(found->dim, wanted->dim, (size_t)wanted->rank * sizeof *found->dim)) {
-        memcpy((void *)(uintptr_t)wanted->data, found->data, (size_t)hs_tensor_bytes(wanted));
-        return HS_OK;
-    }
-    char expected[200], other[200] = "none";
-    hs_tensor_describe(wanted, expected);
-    if (found)
-        hs_tensor_describe(found, other);
-    return hs_fail(err, HS_ERROR_FORMAT, "%s: tensor %s: expected %s, found %s", path, wanted->name,
-                   expected, other);
-}
 
 /* The position decides which tensors there are, so it comes first. */
 static hs_status hs_pca_resume_position(hs_pca_run *run, const hs_tensor_set *set, hs_error *err) {
@@ -246,7 +153,7 @@ static hs_status hs_pca_resume_position(hs_pca_run *run, const hs_tensor_set *se
     int first;
     hs_tensor tensor = {
         .name = "position", .dtype = HS_I64, .rank = 2, .dim = {1, HS_AT_COUNT}, .data = at};
-    HS_TRY(hs_pca_resume_copy(path, set, &tensor, err));
+    HS_TRY(hs_resume_copy(&run->resume, set, &tensor, err));
     most[HS_AT_PHASE] = plan->exact && run->options->joint;
     most[HS_AT_BATCH] = plan->batches - 1;
     most[HS_AT_STEP] = plan->T - 1;
@@ -296,7 +203,6 @@ static hs_status hs_pca_resume_load(hs_pca_run *run, const hs_tensor_set *set, h
     hs_status status;
     hs_pca_state state = {0};
     size_t n = (size_t)run->plan.n, k = (size_t)run->plan.k;
-    HS_CHECK(hs_pca_resume_check(run, set, err));
     HS_CHECK(hs_pca_resume_position(run, set, err));
     if (run->phase == 1) {
         run->eigen = (hs_gram_eigen){.n = run->plan.n, .k = run->plan.k};
@@ -309,7 +215,7 @@ static hs_status hs_pca_resume_load(hs_pca_run *run, const hs_tensor_set *set, h
     }
     HS_CHECK(hs_pca_state_create(run, &state, err));
     for (int i = 0; i < state.count; i++)
-        HS_CHECK(hs_pca_resume_copy(run->options->resume, set, &state.tensors[i], err));
+        HS_CHECK(hs_resume_copy(&run->resume, set, &state.tensors[i], err));
     HS_CHECK(hs_pca_resume_validate(run, err));
     run->resumed = true;
 cleanup:
@@ -319,17 +225,11 @@ cleanup:
 
 hs_status hs_pca_resume_begin(hs_pca_run *run, hs_error *err) {
     const char *path = run->options->resume;
-    hs_tensor_set *set = NULL;
-    hs_atomic probe;
-    run->saved_at = hs_pca_now();
-    if (!path)
+    hs_tensor_set *set;
+    run->resume = (hs_resume){path, "hspace.pca-resume.1", run->options->resume_every, 0, 0};
+    HS_TRY(hs_resume_open(&run->resume, run->identity, &set, err));
+    if (!set)
         return HS_OK;
-    if (access(path, F_OK) != 0) { /* better to hear of it now than after hours */
-        HS_TRY(hs_atomic_open(&probe, path, err));
-        hs_atomic_abort(&probe);
-        return HS_OK;
-    }
-    HS_TRY(hs_safetensors_open(path, &set, err));
     hs_status status = hs_pca_resume_load(run, set, err);
     hs_tensor_set_free(set);
     if (status == HS_OK)

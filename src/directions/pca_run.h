@@ -16,6 +16,7 @@
 #include "directions/gram_pca.h"
 #include "directions/incremental_pca.h"
 #include "directions/pca_samples.h"
+#include "directions/resume.h"
 #include "io/direction_file.h"
 
 typedef struct hs_pca_run {
@@ -43,11 +44,8 @@ typedef struct hs_pca_run {
     float *rows;               /* [b,T,d], incremental joint */
 
     json_t *identity; /* what must agree for a resume point to be of use */
-    double saved_at, save_seconds;
+    hs_resume resume;
 } hs_pca_run;
-
-/* Seconds of a clock that only goes forward. */
-double hs_pca_now(void);
 
 /* Stand at step 0 of the batch, unless the run was resumed inside of it. */
 hs_status hs_pca_run_start(hs_pca_run *run, int batch, hs_error *err);

@@ -394,6 +394,8 @@ static hs_status hs_read_labels(hs_label_reader *r, hs_error *err) {
     if (r->labels->bad > HS_LABELS_SHOWN)
         hs_notice(r->monitor, "%s: %d more lines left out", r->path,
                   r->labels->bad - HS_LABELS_SHOWN);
+    if (!read)
+        return hs_fail(err, HS_ERROR_FORMAT, "%s: there is no row below its header", r->path);
     if (!r->labels->rows)
         return hs_fail(err, HS_ERROR_FORMAT, "%s: none of its %d rows can be used", r->path, read);
     return HS_OK;
@@ -405,7 +407,8 @@ hs_status hs_labels_parse(const char *path, const void *data, size_t size, bool 
     hs_status status;
     hs_label_reader r = {.path = path, .pairs = pairs, .monitor = monitor};
     if (size && memchr(data, 0, size))
-        return hs_fail(err, HS_ERROR_FORMAT, "%s: expected text, found a zero byte", path);
+        return hs_fail(err, HS_ERROR_FORMAT,
+                       "%s: expected text in UTF-8, found a zero byte (UTF-16, or no text)", path);
     char *text = hs_calloc(size + 1, 1);
     r.csv.capacity = HS_LABELS_MAX_COLUMNS + 1;
     r.csv.cell = hs_calloc((size_t)r.csv.capacity, sizeof *r.csv.cell);
@@ -416,6 +419,9 @@ hs_status hs_labels_parse(const char *path, const void *data, size_t size, bool 
     }
     if (size)
         memcpy(text, data, size);
+    if (size && !memchr(text, '\n', size)) /* lines end in CR alone, or there is one */
+        for (char *cr = memchr(text, '\r', size); cr; cr = strchr(cr, '\r'))
+            *cr = '\n';
     r.labels->attributes = 0; /* the header fills the names in */
     r.csv.at = text + (size >= 3 && !memcmp(text, bom, 3) ? 3 : 0);
     r.csv.end = text + size;

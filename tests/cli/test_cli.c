@@ -140,6 +140,19 @@ static void test_profile(void **state) {
     hs_run_free(&run);
 }
 
+/* The memory that is announced is what is then used, within a tenth. */
+static void test_planned_memory(void **state) {
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* its own memory is as much again */
+#endif
+    json_t *report = hs_run_json(*state, "$H info --json");
+    double planned = json_number_value(json_object_get(report, "planned_bytes"));
+    double peak = json_number_value(json_object_get(report, "peak_bytes"));
+    if (!(fabs(peak - planned) <= 0.1 * planned))
+        fail_msg("%.1f MiB planned, %.1f MiB used", planned / 0x1p20, peak / 0x1p20);
+    json_decref(report);
+}
+
 static void test_sample_outputs(void **state) {
     const char *folder = *state;
     hs_run_ok(folder, "$H sample --quiet --steps 2 --seed 0-3 -o grid.png");
@@ -402,13 +415,21 @@ static void test_demo(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),           cmocka_unit_test(test_info),
-        cmocka_unit_test(test_profile),        cmocka_unit_test(test_sample_outputs),
-        cmocka_unit_test(test_sample_tensors), cmocka_unit_test(test_latents_round_trip),
-        cmocka_unit_test(test_threads),        cmocka_unit_test(test_pca),
-        cmocka_unit_test(test_pca_announces),  cmocka_unit_test(test_pca_interrupted),
-        cmocka_unit_test(test_edit),           cmocka_unit_test(test_edit_agrees_with_sample),
-        cmocka_unit_test(test_recipe),         cmocka_unit_test(test_eps),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_planned_memory),
+        cmocka_unit_test(test_sample_outputs),
+        cmocka_unit_test(test_sample_tensors),
+        cmocka_unit_test(test_latents_round_trip),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_pca),
+        cmocka_unit_test(test_pca_announces),
+        cmocka_unit_test(test_pca_interrupted),
+        cmocka_unit_test(test_edit),
+        cmocka_unit_test(test_edit_agrees_with_sample),
+        cmocka_unit_test(test_recipe),
+        cmocka_unit_test(test_eps),
         cmocka_unit_test(test_demo),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

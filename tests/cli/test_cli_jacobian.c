@@ -203,12 +203,22 @@ static void test_resume(void **state) {
     hs_run_free(&run);
 }
 
+/* Directions of a region change it more than others do, for each of two masks. */
 static void test_keep_outside(void **state) {
     json_t *report = hs_run_json(*state, "$H jacobian --quiet --json --steps 4 --step 2 -k 1 "
-                                         "--region 8,8,12,6 --compare -o c.safetensors");
-    json_t *mean = json_object_get(report, "inside_mean");
-    assert_true(json_number_value(json_object_get(mean, "masked")) > 0);
-    assert_true(json_number_value(json_object_get(mean, "keep_outside")) > 0);
+                                         "--region 8,8,12,6 --region 4,20,24,9 --compare "
+                                         "-o c.safetensors");
+    json_t *list = json_object_get(report, "inside_mean");
+    assert_int_equal(json_array_size(list), 2);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *mean = json_array_get(list, i);
+        double unmasked = json_number_value(json_object_get(mean, "unmasked"));
+        assert_string_equal(json_string_value(json_object_get(mean, "mask")),
+                            i ? "4,20,24,9" : "8,8,12,6");
+        assert_true(unmasked >= 0 && unmasked < 1);
+        assert_true(json_number_value(json_object_get(mean, "masked")) > unmasked);
+        assert_true(json_number_value(json_object_get(mean, "keep_outside")) > unmasked);
+    }
     json_decref(report);
     hs_run_ok(*state, "$H jacobian --quiet --steps 4 --step 2 -k 1 --region 8,8,12,6 "
                       "--keep-outside=resefa -o c.safetensors");

@@ -88,7 +88,8 @@ static void check_files(const char *folder) {
             assert_ok(hs_safetensors_open(path, &set, &err));
             hs_tensor_set_free(set);
         } else if (*entry->d_name != '.' && !ends(entry->d_name, "-wal") &&
-                   !ends(entry->d_name, "-shm") && strcmp(entry->d_name, "faces") != 0)
+                   !ends(entry->d_name, "-shm") && !ends(entry->d_name, ".csv") &&
+                   strcmp(entry->d_name, "faces") != 0)
             fail_msg("what is %s?", entry->d_name);
     }
     closedir(dir);
@@ -169,6 +170,23 @@ static void test_invert(void **state) {
     same_bytes(folder, "latents.safetensors", "all.safetensors");
 }
 
+/* Of the direction that test_pca left. */
+static void test_evaluate(void **state) {
+    const char *folder = *state,
+               *work = "evaluate --quiet --threads 1 --steps 2 -n 12 --sets 3 --attributes "
+                       "Smiling,Hat --targets Hat -d pca.safetensors#0 -o ";
+    char arguments[300];
+    int resumed;
+    snprintf(arguments, sizeof arguments, "%seffect.csv", work);
+    int starts = kill_along(folder, arguments, 3, 4, &resumed);
+    print_message("evaluate: %d starts, %d resumed\n", starts, resumed);
+    assert_true(starts > 3 && resumed > 0);
+    assert_false(hs_exists(folder, "effect.csv.resume"));
+    snprintf(arguments, sizeof arguments, "%sall.csv", work);
+    assert_int_equal(run(folder, arguments, 0), 0);
+    same_bytes(folder, "effect.csv", "all.csv");
+}
+
 /* ------------------------------------------------------------------- index -- */
 
 /* The scores of all samples, as one text. */
@@ -235,6 +253,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pca),
         cmocka_unit_test(test_invert),
+        cmocka_unit_test(test_evaluate),
         cmocka_unit_test(test_annotate),
         cmocka_unit_test(test_annotate_together),
     };

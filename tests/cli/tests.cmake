@@ -4,7 +4,7 @@ target_link_libraries(test_parse PRIVATE cli_parse)
 
 # The program itself, run as a user runs it.
 foreach(name test_cli test_cli_attribute test_cli_evaluate test_cli_invert test_cli_jacobian
-    test_cli_mix test_cli_refuses test_kill)
+    test_cli_labels test_cli_mix test_cli_refuses test_kill)
   hs_test(cli/${name})
   target_sources(${name} PRIVATE cli/program.c)
   target_link_libraries(${name} PRIVATE PkgConfig::JANSSON)
@@ -25,6 +25,7 @@ add_dependencies(test_kill kill_shim)
 add_test(NAME rooms COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/rooms.sh)
 add_test(NAME exports COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/exports.sh $<TARGET_FILE:hspace_shared>)
 add_test(NAME documented COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/documented.sh $<TARGET_FILE:hspace>)
+add_test(NAME tour COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/tour.sh $<TARGET_FILE:hspace>)
 if(NOT CMAKE_C_FLAGS MATCHES "sanitize") # whose libraries a plain program cannot use
   add_test(NAME install COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/install.sh ${CMAKE_BINARY_DIR}
     ${CMAKE_C_COMPILER})

@@ -342,6 +342,34 @@ static void test_cancel(void **state) {
     hs_close_bench(&bench);
 }
 
+/* Without the round trip: the same latents, no PSNR, no picture. */
+static void test_unchecked(void **state) {
+    hs_error err;
+    hs_bench bench = hs_open_bench("plain", 4, NULL, 0, false);
+    hs_invert_options options = hs_invert_options_default();
+    hs_latents *whole = NULL, *latents = NULL;
+    hs_latents_view a, b;
+    double psnr[2] = {0};
+    assert_ok(hs_invert(bench.sampler, &options, 2, bench.x_0, NULL, &whole, NULL, NULL, &err));
+    options.unchecked = true;
+    assert_ok(hs_invert(bench.sampler, &options, 2, bench.x_0, NULL, &latents, psnr, NULL, &err));
+    assert_true(isnan(psnr[0]) && isnan(psnr[1]));
+    hs_latents_view_get(whole, &a);
+    hs_latents_view_get(latents, &b);
+    assert_memory_equal(a.x_T, b.x_T, (size_t)(2 * bench.size) * sizeof(float));
+    assert_memory_equal(a.h, b.h, (size_t)(8 * bench.h_size) * sizeof(float));
+    assert_null(strstr(b.metadata, "psnr"));
+    float *x = malloc((size_t)(2 * bench.size) * sizeof *x);
+    hs_latents *none = NULL;
+    assert_int_equal(hs_invert(bench.sampler, &options, 2, bench.x_0, NULL, &none, NULL, x, &err),
+                     HS_ERROR_ARGUMENT);
+    assert_non_null(strstr(err.message, "not checked"));
+    free(x);
+    hs_latents_free(latents);
+    hs_latents_free(whole);
+    hs_close_bench(&bench);
+}
+
 /* Stopped anywhere, then again: what is done is kept, and the rest done once, to
  * the bits of a run that was never stopped. */
 static void hs_check_resumed(const hs_latents *whole, const hs_latents *latents, int64_t size,
@@ -417,6 +445,6 @@ int main(void) {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_other_grids),
         cmocka_unit_test(test_batch),      cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_refuses),    cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_resume)};
+        cmocka_unit_test(test_resume),     cmocka_unit_test(test_unchecked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

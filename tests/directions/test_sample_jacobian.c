@@ -72,9 +72,12 @@ static hs_jacobian_options options_for(int k) {
 static hs_directions *find(const opened *o, const hs_jacobian_options *options) {
     hs_error err;
     hs_directions *directions = NULL;
-    hs_product_stats stats;
+    hs_product_stats stats, told;
+    assert_ok(hs_jacobian_cost(o->sampler, options, &told, &err));
+    assert_int_equal(told.products, 0);
     assert_ok(hs_jacobian_directions(o->sampler, options, NULL, &directions, &stats, &err));
     assert_true(stats.products > 0);
+    assert_true(stats.bytes > 0 && stats.bytes == told.bytes);
     return directions;
 }
 

@@ -13,7 +13,7 @@ static const hs_test_refusal refusals[] = {
     {"header twice", "seed,A,A\n1,1,1\n", 0, HS_ERROR_FORMAT, "attribute \"A\" stands there twice"},
     {"header not UTF-8", "seed,\xff\n1,1\n", 0, HS_ERROR_FORMAT, "in UTF-8"},
     {"header quote", "seed,\"A\n1,1\n", 0, HS_ERROR_FORMAT, "a quote is not closed"},
-    {"header alone", "seed,A\n", 0, HS_ERROR_FORMAT, "none of its 0 rows can be used"},
+    {"header alone", "seed,A\n", 0, HS_ERROR_FORMAT, "no row below its header"},
     {"only bad rows", "seed,A\n1,x\n2\n", 0, HS_ERROR_FORMAT, "none of its 2 rows can be used"},
     {"binary", "seed,A\n1,1\n", 3, HS_ERROR_FORMAT, "found a zero byte"},
     {"table without names", "2\n", 0, HS_ERROR_FORMAT, "expected a line of attributes"},

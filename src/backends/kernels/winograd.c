@@ -22,6 +22,10 @@ HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
 #define HS_WINO_SHARED_TILES 128     /* at most: V of an item is made once for all tasks */
 #define HS_WINO_NEAR_WEIGHTS 1000000 /* bytes */
 #define HS_WINO_TASK_WORK 4000000LL  /* multiply-adds; less is not worth a task */
+/* Where tiles are so few, bands would leave one task or two: V is shared for less
+ * work, and tasks are small, so that a single image keeps several cores busy. */
+#define HS_WINO_FEW_TILES 32
+#define HS_WINO_SMALL_WORK 300000LL
 
 static int64_t hs_winograd_weight_bytes(const hs_winograd_plan *plan) {
     return 4LL * plan->alpha * plan->alpha * plan->padded_c * plan->spec.out_c;
@@ -39,10 +43,11 @@ static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
     int64_t work = tiles * hs_winograd_weight_bytes(plan) / 4;
-    if (!spec->sharing)
-        spec->sharing =
-            tiles <= HS_WINO_SHARED_TILES && work > 2 * HS_WINO_TASK_WORK && plan->panels > 1 ? 1
-                                                                                              : -1;
+    int64_t task_work = tiles <= HS_WINO_FEW_TILES ? HS_WINO_SMALL_WORK : HS_WINO_TASK_WORK;
+    if (!spec->sharing) {
+        bool shared = tiles <= HS_WINO_SHARED_TILES && work > 2 * task_work && plan->panels > 1;
+        spec->sharing = shared ? 1 : -1;
+    }
     if (spec->sharing > 0) {
         plan->load_tasks = hs_winograd_ceil(tiles, HS_WINO_ROWS);
         spec->band_rows = plan->tiles_y;
@@ -54,7 +59,7 @@ static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
     plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
     if (!spec->splits) { /* bands that are split transform their input once a split */
         int64_t wanted = spec->sharing > 0 ? 16 : plan->band_count < 4 ? 4 : 1;
-        int64_t worth = 1 + work / plan->band_count / HS_WINO_TASK_WORK;
+        int64_t worth = 1 + work / plan->band_count / task_work;
         spec->splits = (int)(wanted < worth ? wanted : worth);
     }
     if (spec->splits > plan->panels)

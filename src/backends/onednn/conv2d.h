@@ -22,6 +22,10 @@ typedef struct hs_od_conv_spec {
  * 0 where oneDNN's direct one wins. By measurement: see conv_table.c. */
 int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int64_t w);
 
+/* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles, are
+ * made anew in every pass rather than kept. */
+bool hs_od_conv_fresh(int64_t tiles, int64_t bytes);
+
 /* The tile for this convolution; 0 also where the kernel is not 3x3, or the
  * stride or padding not 1. in_c: of all parts. */
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c);

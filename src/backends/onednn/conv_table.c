@@ -29,13 +29,24 @@
  *   128->3   @256^2     1.3    0.9      2.7     2.1
  *     3->128 @256^2     0.3    0.3      0.3     0.3
  *
+ * and with AVX2 on one core of Zen 3 (512 KB of second-level cache), quiet, GFLOP/s
+ * of direct and of tile 4, and how many times faster tiles 4 and 2 are:
+ *
+ *    64->64  @64^2    90   281   3.1   1.9        128->128 @8^2    46   177   3.8   2.3
+ *   256->256 @32^2    87   331   3.8   2.3        256->128 @8^2    47   195   4.1   2.4
+ *    96->32  @32^2    83   189   2.3   1.7        512->512 @8^2    44   145   3.3   2.5
+ *    32->32  @32^2    92   230   2.5   1.4       1024->512 @8^2    51   129   2.5   2.5
+ *    16->16  @32^2    65   105   1.6   1.4        192->64  @16^2   89   316   3.6   2.4
+ *    32->3   @32^2    13    37   2.8   1.6         64->64  @16^2   55   185   3.4   2.1
+ *   512->512 @16^2    87   290   3.4   2.5
+ *
  * Transformed weights take 4 times (tile 4) or 1.8 times (tile 2) the memory of
- * plain ones. Where channels are many and pixels few, they would be most of a
- * model's memory for little time: there, at 16^2 and below, the direct
+ * plain ones; hs_od_conv_fresh says where they are not kept. Where channels are many and pixels
+ * few, they would be most of a model's memory for little time: there, at 16^2 and below, the direct
  * convolution is taken, although another is faster (CelebA-HQ-256: 90 MB less
  * for 2% more time). A
- * handful of channels is left to the direct convolution too: the first and the
- * last of a network, with next to no work.
+ * handful of channels is left to the direct convolution too, but for a handful of
+ * outputs of a large map with AVX2: the last convolution of a network.
  */
 #include <limits.h>
 #include <string.h>
@@ -43,23 +54,23 @@
 #include "backends/onednn/conv2d.h"
 
 typedef struct hs_od_conv_row {
-    int64_t pixels;   /* at least */
-    int64_t channels; /* inputs and outputs, each: at least */
-    int64_t kernels;  /* inputs times outputs: at most */
+    int64_t pixels;  /* at least */
+    int64_t in, out; /* channels: at least */
+    int64_t kernels; /* inputs times outputs: at most */
     int tile;
 } hs_od_conv_row;
 
 /* The first row that fits. */
 static const hs_od_conv_row hs_od_conv_avx512[] = {
-    {1024, 32, INT64_MAX, 4}, {256, 32, 256 * 256, 4}, {64, 32, 64 * 64, 4},
-    {64, 32, 256 * 256, 2},   {0, 0, INT64_MAX, 0},
+    {1024, 32, 32, INT64_MAX, 4}, {256, 32, 32, 256 * 256, 4}, {64, 32, 32, 64 * 64, 4},
+    {64, 32, 32, 256 * 256, 2},   {0, 0, 0, INT64_MAX, 0},
 };
 static const hs_od_conv_row hs_od_conv_avx2[] = {
-    {1024, 16, INT64_MAX, 4}, {256, 16, 256 * 256, 4}, {64, 16, 128 * 128, 4},
-    {64, 16, 256 * 256, 2},   {0, 0, INT64_MAX, 0},
+    {1024, 16, 1, INT64_MAX, 4}, {256, 16, 16, 256 * 256, 4}, {64, 16, 16, 128 * 128, 4},
+    {64, 16, 16, 256 * 256, 2},  {0, 0, 0, INT64_MAX, 0},
 };
 /* Without fused multiply-add oneDNN's own kernels were not measured. */
-static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, INT64_MAX, 0}};
+static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, 0, INT64_MAX, 0}};
 
 int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int64_t w) {
     const hs_od_conv_row *row = hs_od_conv_generic;
@@ -67,8 +78,20 @@ int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int
         row = hs_od_conv_avx512;
     else if (!strcmp(isa, "avx2"))
         row = hs_od_conv_avx2;
-    int64_t channels = in_c < out_c ? in_c : out_c;
-    while (h * w < row->pixels || channels < row->channels || in_c * out_c > row->kernels)
+    while (h * w < row->pixels || in_c < row->in || out_c < row->out || in_c * out_c > row->kernels)
         row++;
     return row->tile;
+}
+
+/*
+ * Transforming a weight takes about as long as 8 tiles take to use it: made in
+ * every pass, the weights of CelebA-HQ-256 cost 1 to 2 % of its time, and half
+ * of that is won back because a few buffers that are used again and again stay
+ * nearer than 350 MB of weights. Small ones are kept, since little is saved.
+ */
+#define HS_OD_FRESH_TILES 64
+#define HS_OD_FRESH_BYTES ((int64_t)2 << 20)
+
+bool hs_od_conv_fresh(int64_t tiles, int64_t bytes) {
+    return tiles >= HS_OD_FRESH_TILES && bytes >= HS_OD_FRESH_BYTES;
 }

@@ -64,6 +64,10 @@ static void hs_od_bytes(const hs_exec *exec, hs_exec_bytes *bytes) {
                              .weights = hs_od_weights_bytes(exec->cache)};
 }
 
+static void hs_od_trim(const hs_exec *exec) {
+    hs_od_arena_trim(exec->cache, exec->arena_bytes);
+}
+
 void hs_od_free(hs_exec *exec) {
     if (!exec)
         return;
@@ -94,6 +98,7 @@ const hs_backend hs_backend_onednn = {
     .execute = hs_od_execute,
     .bytes = hs_od_bytes,
     .free = hs_od_free,
+    .trim = hs_od_trim,
     .cache_new = hs_od_weights_new,
     .cache_free = hs_od_weights_free,
 };

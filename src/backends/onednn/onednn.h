@@ -183,19 +183,26 @@ hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **ou
  * outputs, and it is flipped. */
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
                             bool adjoint, const dnnl_memory_desc_t *md, const float **out);
-/* Likewise, transformed for the Winograd convolution (kernels/winograd.h). */
+/* A share of a 3x3 kernel for the Winograd convolution (kernels/winograd.h). */
 typedef struct hs_od_winograd_weight {
     int tile, panels;
     int64_t panel_floats;
+    int64_t outputs, inputs; /* of the whole kernel, o,i,3,3 */
+    int first, channels;     /* slice of the inputs */
+    bool adjoint;            /* these are then the outputs, and the kernel is flipped */
 } hs_od_winograd_weight;
-hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
-                                bool adjoint, const hs_od_winograd_weight *winograd,
-                                const float **out);
+/* That share as it lies in the plain kernel. */
+hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd, const float *plain);
+/* It, transformed, kept: [panels][panel_floats]. */
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight,
+                                const hs_od_winograd_weight *winograd, const float **out);
 /* Convert all that was asked for, in parallel. */
 hs_status hs_od_weights_convert(hs_exec *exec, hs_error *err);
 /* The arena that plans share; grown to at least `bytes`. What it held is lost. */
 hs_status hs_od_arena_grow(hs_weight_cache *cache, int64_t bytes, hs_error *err);
 float **hs_od_arena(hs_weight_cache *cache);
+/* Give the pages behind the first `bytes` back; they are zeros when used again. */
+void hs_od_arena_trim(hs_weight_cache *cache, int64_t bytes);
 /* The threads that plans share, made at the first call. HS_ERROR_ARGUMENT when
  * another plan asked for another number. */
 hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_error *err);

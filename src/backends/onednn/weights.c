@@ -93,6 +93,14 @@ hs_status hs_od_crew(hs_weight_cache *cache, int threads, hs_crew **out, hs_erro
     return HS_OK;
 }
 
+void hs_od_arena_trim(hs_weight_cache *cache, int64_t bytes) {
+    const int64_t page = 2 << 20; /* a huge one stays whole */
+    int64_t first = (bytes + page - 1) / page * page;
+    if (first < cache->arena_bytes)
+        madvise((uint8_t *)cache->arena + first, (size_t)(cache->arena_bytes - first),
+                MADV_DONTNEED);
+}
+
 int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
     return cache->bytes;
 }
@@ -101,6 +109,8 @@ static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
     return a->tensor->data == b->tensor->data && a->plain == b->plain && a->first == b->first &&
            a->channels == b->channels && a->adjoint == b->adjoint && a->floats == b->floats &&
            a->winograd.tile == b->winograd.tile && a->winograd.panels == b->winograd.panels &&
+           a->winograd.first == b->winograd.first && a->winograd.channels == b->winograd.channels &&
+           a->winograd.adjoint == b->winograd.adjoint &&
            (a->plain || a->winograd.tile || dnnl_memory_desc_equal(&a->md, &b->md));
 }
 
@@ -158,14 +168,24 @@ hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int ch
     return hs_od_want_weight(p->exec->cache, &like, out, p->err);
 }
 
-hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight, int first, int channels,
-                                bool adjoint, const hs_od_winograd_weight *winograd,
-                                const float **out) {
-    const hs_node *node = hs_od_node(p, weight);
-    hs_od_weight like = {.tensor = node->weight, .first = first, .channels = channels};
-    like.adjoint = adjoint;
-    like.winograd = *winograd;
-    memcpy(like.dim, node->shape.dim, sizeof like.dim);
+hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd,
+                                         const float *plain) {
+    bool adjoint = winograd->adjoint; /* its inputs are the kernel's outputs */
+    int64_t row = winograd->inputs * 9;
+    return (hs_winograd_kernel){
+        .tile = winograd->tile,
+        .out_c = adjoint ? winograd->channels : (int)winograd->outputs,
+        .in_c = adjoint ? (int)winograd->outputs : winograd->channels,
+        .w = plain + winograd->first * 9,
+        .out_stride = adjoint ? 9 : row,
+        .in_stride = adjoint ? row : 9,
+        .flip = adjoint,
+    };
+}
+
+hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight,
+                                const hs_od_winograd_weight *winograd, const float **out) {
+    hs_od_weight like = {.tensor = hs_od_node(p, weight)->weight, .winograd = *winograd};
     if (!hs_mul_i64(winograd->panels, winograd->panel_floats, &like.floats))
         return hs_fail_memory(p->err, SIZE_MAX);
     return hs_od_want_weight(p->exec->cache, &like, out, p->err);
@@ -246,15 +266,8 @@ cleanup:
     return status;
 }
 
-/* Transform the slice; the adjoint's inputs are the kernel's outputs. */
 static void hs_od_transform(const hs_od_conversion *c, const hs_od_weight *w, const float *plain) {
-    int64_t in = w->dim[1] * 9; /* floats of one output */
-    hs_winograd_kernel kernel = {.tile = w->winograd.tile, .w = plain + w->first * 9};
-    kernel.out_c = w->adjoint ? w->channels : (int)w->dim[0];
-    kernel.in_c = w->adjoint ? (int)w->dim[0] : w->channels;
-    kernel.out_stride = w->adjoint ? 9 : in;
-    kernel.in_stride = w->adjoint ? in : 9;
-    kernel.flip = w->adjoint;
+    hs_winograd_kernel kernel = hs_od_winograd_kernel(&w->winograd, plain);
     for (int panel = 0; panel < w->winograd.panels; panel++)
         c->kernels->winograd_weights(&kernel, panel, w->data + panel * w->winograd.panel_floats);
 }

@@ -1,9 +1,11 @@
 /*
  * Convolution 3x3 by Winograd's method (kernels/winograd.h) as steps: one, or
- * two where the transformed input of an item is made first and shared.
+ * two where something is prepared that all tasks share: the transformed input
+ * of an item where tiles are few, and transformed weights that are not kept
+ * from pass to pass (conv_table.c says which).
  *
- *   src [, src ...] --(load)--> v --(run)--> dst      few tiles: two steps
- *   src [, src ...] ----------(run)--------> dst      many tiles: one
+ *   src [, src ...] --(prepare)--> v --(run)--> dst
+ *   plain weights   --(prepare)--> u ---^
  *
  * Parts of a concatenation that is never made are summed in the products.
  */
@@ -14,11 +16,19 @@ typedef struct hs_od_winograd {
     int n;
     hs_winograd_plan plan;
     hs_od_place src[HS_WINOGRAD_PARTS];
-    const float *weights[HS_WINOGRAD_PARTS];
+    hs_od_winograd_weight weights[HS_WINOGRAD_PARTS];
+    const float *data[HS_WINOGRAD_PARTS]; /* of the weights: transformed, or plain if fresh */
+    bool fresh;                           /* they are transformed in every pass, into u */
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
-    int v; /* buffer [n, v_floats], or -1 */
+    int v;                    /* buffer [n, v_floats], or -1 */
+    int u[HS_WINOGRAD_PARTS]; /* buffers [panels, panel_floats], if fresh */
 } hs_od_winograd;
+
+typedef struct hs_od_prepare {
+    hs_od_step base;
+    const hs_od_winograd *conv; /* the step that follows */
+} hs_od_prepare;
 
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c) {
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
@@ -33,7 +43,7 @@ static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_win
     hs_winograd_item pointers = {.dst = hs_od_item(exec, w->dst, item), .bias = w->bias};
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         pointers.src[i] = hs_od_item(exec, w->src[i], item);
-        pointers.weights[i] = w->weights[i];
+        pointers.weights[i] = w->fresh ? hs_od_data(exec, w->u[i]) : w->data[i];
     }
     if (w->item_bias.buffer >= 0)
         pointers.bias = hs_od_item(exec, w->item_bias, item);
@@ -44,12 +54,26 @@ static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_win
     return pointers;
 }
 
-static void hs_od_run_winograd_load(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                                    int rank) {
-    const hs_od_winograd *w = (const hs_od_winograd *)step;
-    for (int task; (task = hs_team_next(team, w->n * w->plan.load_tasks)) >= 0;) {
-        hs_winograd_item item = hs_od_winograd_item(exec, w, task / w->plan.load_tasks);
-        exec->kernels->winograd_load(&w->plan, task % w->plan.load_tasks, &item,
+static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int part, int panel) {
+    const hs_od_winograd_weight *weight = &w->weights[part];
+    hs_winograd_kernel kernel = hs_od_winograd_kernel(weight, w->data[part]);
+    exec->kernels->winograd_weights(&kernel, panel,
+                                    hs_od_data(exec, w->u[part]) + panel * weight->panel_floats);
+}
+
+/* Panels of weights first, then groups of tiles. */
+static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_team *team,
+                              int rank) {
+    const hs_od_winograd *w = ((const hs_od_prepare *)step)->conv;
+    int panels = w->plan.panels, made = w->fresh ? w->plan.spec.part_count * panels : 0;
+    for (int task; (task = hs_team_next(team, made + w->n * w->plan.load_tasks)) >= 0;) {
+        if (task < made) {
+            hs_od_make_panel(exec, w, task / panels, task % panels);
+            continue;
+        }
+        int load = task - made;
+        hs_winograd_item item = hs_od_winograd_item(exec, w, load / w->plan.load_tasks);
+        exec->kernels->winograd_load(&w->plan, load % w->plan.load_tasks, &item,
                                      hs_od_scratch(exec, rank));
     }
 }
@@ -79,33 +103,69 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int t
     hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
 }
 
-/* Fill in a step that was just added; it reads and writes all that it names. */
-static void hs_od_fill_winograd(hs_od_planner *p, const hs_od_conv_spec *s,
-                                const hs_winograd_plan *plan, const hs_od_part *parts,
-                                hs_od_winograd *w) {
-    w->n = (int)hs_od_node(p, s->value)->shape.dim[0];
-    w->plan = *plan;
-    w->dst = p->place[s->value];
-    w->residual = w->item_bias = (hs_od_place){.buffer = -1};
-    w->v = -1;
-    for (int i = 0; i < plan->spec.part_count; i++) {
-        w->src[i] = hs_od_operand(p, parts[i].value, w->n);
+/* All that the step reads and writes; it was just added. */
+static void hs_od_touch_winograd(hs_od_planner *p, const hs_od_winograd *w) {
+    for (int i = 0; i < w->plan.spec.part_count; i++) {
         hs_od_touch(p, w->src[i].buffer);
+        if (w->fresh)
+            hs_od_touch(p, w->u[i]);
     }
     hs_od_touch(p, w->dst.buffer);
+    if (w->v >= 0)
+        hs_od_touch(p, w->v);
+    if (w->residual.buffer >= 0)
+        hs_od_touch(p, w->residual.buffer);
+    if (w->item_bias.buffer >= 0)
+        hs_od_touch(p, w->item_bias.buffer);
 }
 
-static hs_status hs_od_want_winograd_weights(hs_od_planner *p, const hs_od_conv_spec *s,
-                                             const hs_od_part *parts, hs_od_winograd *w) {
+/* The shares of the weights, and whether they are made in every pass. */
+static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec *s,
+                                   const hs_od_part *parts, hs_od_winograd *w) {
+    const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+    int64_t bytes = 0;
     for (int i = 0; i < w->plan.spec.part_count; i++) {
-        hs_od_winograd_weight want = {.tile = w->plan.spec.tile,
-                                      .panels = w->plan.panels,
-                                      .panel_floats = w->plan.panel_floats[i]};
-        int first = s->adjoint ? s->first : parts[i].first;
-        int channels = s->adjoint ? s->channels : parts[i].channels;
-        HS_TRY(hs_od_weight_winograd(p, s->conv->input[1], first, channels, s->adjoint, &want,
-                                     &w->weights[i]));
+        w->weights[i] = (hs_od_winograd_weight){
+            .tile = w->plan.spec.tile,
+            .panels = w->plan.panels,
+            .panel_floats = w->plan.panel_floats[i],
+            .outputs = kernel->dim[0],
+            .inputs = kernel->dim[1],
+            .first = s->adjoint ? s->first : parts[i].first,
+            .channels = s->adjoint ? s->channels : parts[i].channels,
+            .adjoint = s->adjoint,
+        };
+        bytes += w->plan.panels * w->plan.panel_floats[i] * (int64_t)sizeof(float);
     }
+    w->fresh = hs_od_conv_fresh((int64_t)w->plan.tiles_x * w->plan.tiles_y, bytes);
+}
+
+static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
+    for (int i = 0; i < w->plan.spec.part_count; i++)
+        if (w->fresh)
+            HS_TRY(hs_od_weight_plain(p, s->conv->input[1], &w->data[i]));
+        else
+            HS_TRY(hs_od_weight_winograd(p, s->conv->input[1], &w->weights[i], &w->data[i]));
+    return HS_OK;
+}
+
+/* The step that comes first, or NULL, and the buffers that it fills for `w`. */
+static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_winograd *w,
+                                    hs_od_prepare **out) {
+    hs_od_step *step;
+    *out = NULL;
+    w->v = -1;
+    if (!w->plan.load_tasks && !w->fresh)
+        return HS_OK;
+    HS_TRY(hs_od_new_step(p, sizeof(hs_od_prepare), hs_od_run_prepare, value, &step));
+    step->kind = w->plan.spec.tile == 4 ? "conv2d 3x3, Winograd 4, prepared"
+                                        : "conv2d 3x3, Winograd 2, prepared";
+    step->flops = 0; /* all in the next step */
+    if (w->plan.load_tasks)
+        HS_TRY(hs_od_new_buffer(p, w->n * w->plan.v_floats, &w->v));
+    for (int i = 0; i < w->plan.spec.part_count && w->fresh; i++)
+        HS_TRY(hs_od_new_buffer(p, w->weights[i].panels * w->weights[i].panel_floats, &w->u[i]));
+    *out = (hs_od_prepare *)step;
     return HS_OK;
 }
 
@@ -113,35 +173,28 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
                               const hs_od_part *parts, int count, hs_od_place residual,
                               hs_od_place item_bias) {
     hs_od_step *step;
-    hs_winograd_plan plan;
-    hs_od_cut_winograd(p, s, tile, parts, count, &plan);
-    int v = -1;
-    if (plan.load_tasks) {
-        HS_TRY(hs_od_new_step(p, sizeof(hs_od_winograd), hs_od_run_winograd_load, s->value, &step));
-        hs_od_winograd *load = (hs_od_winograd *)step;
-        hs_od_fill_winograd(p, s, &plan, parts, load);
-        HS_TRY(hs_od_new_buffer(p, load->n * plan.v_floats, &v));
-        load->v = v;
-        step->kind = tile == 4 ? "conv2d 3x3, Winograd 4, input" : "conv2d 3x3, Winograd 2, input";
-        step->flops = 0; /* all in the next step */
-    }
-    HS_TRY(hs_od_new_step(p, sizeof(hs_od_winograd), hs_od_run_winograd, s->value, &step));
-    hs_od_winograd *w = (hs_od_winograd *)step;
-    hs_od_fill_winograd(p, s, &plan, parts, w);
-    step->kind = tile == 4 ? "conv2d 3x3, Winograd 4" : "conv2d 3x3, Winograd 2";
-    step->flops = 18.0 * w->n * (double)(s->out_c * s->out_h * s->out_w * plan.in_c);
-    HS_TRY(hs_od_want_winograd_weights(p, s, parts, w));
-    w->v = v;
-    if (v >= 0)
-        hs_od_touch(p, v);
+    hs_od_prepare *prepare;
+    hs_od_winograd w = {.n = (int)hs_od_node(p, s->value)->shape.dim[0],
+                        .dst = p->place[s->value],
+                        .residual = {.buffer = -1},
+                        .item_bias = item_bias};
+    hs_od_cut_winograd(p, s, tile, parts, count, &w.plan);
+    for (int i = 0; i < count; i++)
+        w.src[i] = hs_od_operand(p, parts[i].value, w.n);
     if (s->sum)
-        w->residual = residual.buffer >= 0 ? residual : w->dst;
-    if (w->residual.buffer >= 0)
-        hs_od_touch(p, w->residual.buffer);
-    w->item_bias = item_bias;
-    if (item_bias.buffer >= 0)
-        hs_od_touch(p, item_bias.buffer);
-    else if (s->bias)
-        HS_TRY(hs_od_weight_plain(p, s->conv->input[2], &w->bias));
-    return HS_OK;
+        w.residual = residual.buffer >= 0 ? residual : w.dst;
+    hs_od_describe_weights(p, s, parts, &w);
+    HS_TRY(hs_od_plan_prepare(p, s->value, &w, &prepare));
+    HS_TRY(hs_od_new_step(p, sizeof w, hs_od_run_winograd, s->value, &step));
+    step->kind = tile == 4 ? "conv2d 3x3, Winograd 4" : "conv2d 3x3, Winograd 2";
+    step->flops = 18.0 * w.n * (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
+    w.base = *step;
+    hs_od_winograd *placed = (hs_od_winograd *)step;
+    *placed = w;
+    if (prepare)
+        prepare->conv = placed;
+    hs_od_touch_winograd(p, placed);
+    if (s->bias && item_bias.buffer < 0)
+        HS_TRY(hs_od_weight_plain(p, s->conv->input[2], &placed->bias));
+    return hs_od_want_weights(p, s, placed);
 }
