@@ -14,7 +14,7 @@
 #define HS_PLANS 8        /* kept at once */
 #define HS_RING 256       /* calls that the median pass time looks back on */
 #define HS_MAX_BATCH 16   /* beyond this, feature maps only leave the caches */
-#define HS_BATCH_MACS 7e9 /* work in one call that hides what a call and its barriers cost */
+#define HS_BATCH_MACS 7e9 /* work in one call that hides what a call and its steps cost */
 
 /* A plan for a batch of n, with the buffers that its inputs and outputs bind. */
 typedef struct hs_batch_plan {
