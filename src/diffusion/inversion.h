@@ -14,6 +14,7 @@
 
 #include "diffusion/trajectory.h"
 #include "io/latent_file.h"
+#include "io/resume.h"
 
 /* What one hs_invert call was asked for, its result so far, and its scratch. */
 typedef struct hs_inversion {
@@ -32,7 +33,7 @@ typedef struct hs_inversion {
     float *reconstruction; /* [n,C,H,W] what the latents decode to */
 
     json_t *identity; /* what must agree for a resume point to be of use */
-    double saved_at, save_seconds;
+    hs_resume resume;
 
     int *t;       /* [batch] */
     float *x;     /* [batch,C,H,W] the state */

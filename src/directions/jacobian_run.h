@@ -14,7 +14,7 @@
 #include <jansson.h>
 
 #include "diffusion/trajectory.h"
-#include "directions/resume.h"
+#include "io/resume.h"
 #include "directions/svd.h"
 #include "io/direction_file.h"
 #include "jacobian.h"

@@ -16,7 +16,7 @@
 #include "directions/gram_pca.h"
 #include "directions/incremental_pca.h"
 #include "directions/pca_samples.h"
-#include "directions/resume.h"
+#include "io/resume.h"
 #include "io/direction_file.h"
 
 typedef struct hs_pca_run {

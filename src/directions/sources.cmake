@@ -7,5 +7,5 @@ set(SOURCES
     directions/jacobian_resume.c directions/keep_outside.c directions/krylov.c directions/linop_mask.c
     directions/pca.c directions/pca_exact.c directions/pca_finish.c directions/pca_incremental.c
     directions/pca_plan.c directions/pca_resume.c directions/pca_samples.c directions/random.c
-    directions/resume.c directions/rows.c directions/sides.c directions/subspace.c
+    directions/rows.c directions/sides.c directions/subspace.c
     directions/supervised.c directions/supervised_result.c directions/svd.c)

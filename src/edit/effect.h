@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "diffusion/trajectory.h"
+#include "io/resume.h"
 
 #define HS_EFFECT_TRIALS 8 /* strengths that a calibration may try */
 
@@ -67,7 +68,7 @@ typedef struct hs_effect_run {
     double from, share, total; /* of the batch at work, in samples */
 
     json_t *identity; /* what must agree for a resume point to be of use */
-    double saved_at, save_seconds;
+    hs_resume resume;
 } hs_effect_run;
 
 /* effect_plan.c */

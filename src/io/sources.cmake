@@ -4,7 +4,7 @@ list(APPEND IO
   io/json.c
   io/tensor_set.c
   io/tensor_read.c
-  io/safetensors.c
+  io/resume.c io/safetensors.c
   io/safetensors_write.c
   io/shards.c
   io/directions.c

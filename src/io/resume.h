@@ -1,10 +1,10 @@
 /*
- * What resume points have in common (pca_resume.c, jacobian_resume.c): a
- * safetensors file whose metadata name its format and, as JSON, the run that it
+ * What resume points have in common (those of pca, jacobian, invert and
+ * evaluate): a safetensors file whose metadata name its format and, as JSON, the run that it
  * belongs to; when to write one; how to take a tensor back to its place.
  */
-#ifndef HS_DIRECTIONS_RESUME_H
-#define HS_DIRECTIONS_RESUME_H
+#ifndef HS_IO_RESUME_H
+#define HS_IO_RESUME_H
 
 #include <jansson.h>
 

@@ -1,5 +1,5 @@
 /* See resume.h. */
-#include "directions/resume.h"
+#include "io/resume.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,8 @@ hs_status hs_resume_copy(const hs_resume *resume, const hs_tensor_set *set, cons
     const hs_tensor *found = hs_tensor_set_find(set, wanted->name);
     if (found && found->dtype == wanted->dtype && found->rank == wanted->rank &&
         !memcmp(found->dim, wanted->dim, (size_t)wanted->rank * sizeof *found->dim)) {
-        memcpy((void *)(uintptr_t)wanted->data, found->data, (size_t)hs_tensor_bytes(wanted));
+        if (hs_tensor_bytes(wanted) > 0)
+            memcpy((void *)(uintptr_t)wanted->data, found->data, (size_t)hs_tensor_bytes(wanted));
         return HS_OK;
     }
     char expected[200], other[200] = "none";
