@@ -317,16 +317,6 @@ cleanup:
     return status;
 }
 
-static hs_status hs_clean_put(hs_directions *clean, const char *key, json_t *value, hs_error *err) {
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    json_decref(value);
-    if (!text)
-        return hs_fail_memory(err, 256);
-    hs_status status = hs_directions_set_metadata(clean, key, text, err);
-    free(text);
-    return status;
-}
-
 /* What was done, for the file: the method it was found by stays known. */
 static hs_status hs_clean_describe(const hs_disentangling *w, const hs_direction_ref *from,
                                    const double *left, hs_directions *clean, hs_error *err) {
@@ -342,12 +332,12 @@ static hs_status hs_clean_describe(const hs_disentangling *w, const hs_direction
     if (own)
         json_object_set_new(options, "found_with", own);
     free(before);
-    hs_status status = hs_clean_put(clean, "options", options, err);
+    hs_status status = hs_directions_put_json(clean, "options", options, 17, err);
     if (status != HS_OK) {
         json_decref(shares);
         return status;
     }
-    HS_TRY(hs_clean_put(clean, "norm_left", shares, err));
+    HS_TRY(hs_directions_put_json(clean, "norm_left", shares, 17, err));
     return hs_directions_update_metadata(clean, err);
 }
 

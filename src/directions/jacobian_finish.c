@@ -135,22 +135,6 @@ json_t *hs_jacobian_identity(const hs_jacobian_run *run) {
 
 /* -------------------------------------------------------------- metadata -- */
 
-/* Put `value` (which is taken) under `key` as JSON text, a string as it is. */
-static hs_status hs_jacobian_put(hs_directions *directions, const char *key, json_t *value,
-                                 hs_error *err) {
-    char *text = NULL;
-    if (json_is_string(value))
-        text = hs_strdup(json_string_value(value));
-    else if (value)
-        text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
-    json_decref(value);
-    if (!text)
-        return hs_fail_memory(err, 4096);
-    hs_status status = hs_directions_set_metadata(directions, key, text, err);
-    free(text);
-    return status;
-}
-
 static json_t *hs_jacobian_mask_source(const hs_jacobian_run *run, int index) {
     const hs_mask *mask = &run->o.masks[index];
     json_t *source = json_string(mask->source ? mask->source : mask->name);
@@ -159,11 +143,12 @@ static json_t *hs_jacobian_mask_source(const hs_jacobian_run *run, int index) {
 
 static hs_status hs_jacobian_put_masks(const hs_jacobian_run *run, hs_error *err) {
     if (run->mask_count == 1)
-        return hs_jacobian_put(run->directions, "mask", hs_jacobian_mask_source(run, 0), err);
+        return hs_directions_put_json(run->directions, "mask", hs_jacobian_mask_source(run, 0), 9,
+                                      err);
     json_t *list = json_array();
     for (int i = 0; i < run->mask_count; i++)
         json_array_append_new(list, hs_jacobian_mask_source(run, i));
-    return hs_jacobian_put(run->directions, "mask", list, err);
+    return hs_directions_put_json(run->directions, "mask", list, 9, err);
 }
 
 /* The lists [K] and [groups] that jacobian_profile.c and users read. */
@@ -181,11 +166,11 @@ static hs_status hs_jacobian_put_lists(const hs_jacobian_run *run, hs_error *err
         json_array_append_new(products, json_integer(run->products[group]));
     }
     hs_directions *directions = run->directions;
-    hs_status status = hs_jacobian_put(directions, "found_at", found_at, err);
-    hs_status others[] = {hs_jacobian_put(directions, "component", component, err),
-                          hs_jacobian_put(directions, "region", region, err),
-                          hs_jacobian_put(directions, "h_norm", norms, err),
-                          hs_jacobian_put(directions, "products", products, err)};
+    hs_status status = hs_directions_put_json(directions, "found_at", found_at, 9, err);
+    hs_status others[] = {hs_directions_put_json(directions, "component", component, 9, err),
+                          hs_directions_put_json(directions, "region", region, 9, err),
+                          hs_directions_put_json(directions, "h_norm", norms, 9, err),
+                          hs_directions_put_json(directions, "products", products, 9, err)};
     for (int i = 0; i < 4 && status == HS_OK; i++)
         status = others[i];
     return status;
@@ -199,13 +184,14 @@ hs_status hs_jacobian_metadata(const hs_jacobian_run *run, hs_error *err) {
         json_array_append_new(steps, json_integer(run->steps[i]));
     if (options)
         json_object_set_new(options, "steps", steps);
-    HS_TRY(hs_jacobian_put(directions, "options", options, err));
-    HS_TRY(hs_jacobian_put(directions, "eta", hs_jacobian_eta(run->sampler), err));
+    HS_TRY(hs_directions_put_json(directions, "options", options, 9, err));
+    HS_TRY(hs_directions_put_json(directions, "eta", hs_jacobian_eta(run->sampler), 9, err));
     if (!run->start.n)
-        HS_TRY(hs_jacobian_put(directions, "seeds", json_sprintf("%lld", (long long)run->o.seed),
-                               err));
+        HS_TRY(hs_directions_put_json(directions, "seeds",
+                                      json_sprintf("%lld", (long long)run->o.seed), 9, err));
     else
-        HS_TRY(hs_jacobian_put(directions, "latent_item", json_integer(run->o.item), err));
+        HS_TRY(
+            hs_directions_put_json(directions, "latent_item", json_integer(run->o.item), 9, err));
     if (run->mask_count)
         HS_TRY(hs_jacobian_put_masks(run, err));
     HS_TRY(hs_jacobian_put_lists(run, err));

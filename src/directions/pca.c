@@ -116,18 +116,6 @@ static json_t *hs_pca_identity(const hs_pca_run *run) {
     return json;
 }
 
-/* Put `value` (which is taken) under `key` as JSON text. */
-static hs_status hs_pca_put(hs_directions *directions, const char *key, json_t *value,
-                            hs_error *err) {
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    json_decref(value);
-    if (!text)
-        return hs_fail_memory(err, 4096);
-    hs_status status = hs_directions_set_metadata(directions, key, text, err);
-    free(text);
-    return status;
-}
-
 static json_t *hs_pca_ratios(const hs_pca_run *run) {
     json_t *sets = json_array();
     for (int i = 0; i < run->sets; i++) {
@@ -151,9 +139,10 @@ static hs_status hs_pca_metadata(hs_pca_run *run, hs_error *err) {
     hs_status status = hs_directions_set_metadata(directions, "seeds", seeds, err);
     free(seeds);
     HS_TRY(status);
-    HS_TRY(hs_pca_put(directions, "options", hs_pca_describe_options(run), err));
-    HS_TRY(hs_pca_put(directions, "eta", hs_pca_eta(run->sampler), err));
-    HS_TRY(hs_pca_put(directions, "explained_variance_ratio", hs_pca_ratios(run), err));
+    HS_TRY(hs_directions_put_json(directions, "options", hs_pca_describe_options(run), 17, err));
+    HS_TRY(hs_directions_put_json(directions, "eta", hs_pca_eta(run->sampler), 17, err));
+    HS_TRY(hs_directions_put_json(directions, "explained_variance_ratio", hs_pca_ratios(run), 17,
+                                  err));
     return hs_directions_update_metadata(directions, err);
 }
 

@@ -73,17 +73,6 @@ hs_status hs_attribute_figures(const hs_attribute_run *run, const hs_attribute_p
 
 /* --------------------------------------------------------------- metadata -- */
 
-static hs_status hs_attribute_put(hs_directions *directions, const char *key, json_t *value,
-                                  hs_error *err) {
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    json_decref(value);
-    if (!text)
-        return hs_fail_memory(err, 4096);
-    hs_status status = hs_directions_set_metadata(directions, key, text, err);
-    free(text);
-    return status;
-}
-
 static json_t *hs_json_words(const char *const *words, int count) {
     json_t *list = json_array();
     for (int i = 0; i < count; i++)
@@ -185,9 +174,11 @@ static json_t *hs_attribute_each(const hs_attribute_run *run, const hs_attribute
 static hs_status hs_attribute_metadata(const hs_attribute_run *run,
                                        const hs_attribute_report *reports,
                                        hs_directions *directions, hs_error *err) {
-    HS_TRY(hs_attribute_put(directions, "options", hs_attribute_each(run, reports, true), err));
-    HS_TRY(hs_attribute_put(directions, "result", hs_attribute_each(run, reports, false), err));
-    HS_TRY(hs_attribute_put(directions, "eta", hs_attribute_eta(run->sampler), err));
+    HS_TRY(hs_directions_put_json(directions, "options", hs_attribute_each(run, reports, true), 17,
+                                  err));
+    HS_TRY(hs_directions_put_json(directions, "result", hs_attribute_each(run, reports, false), 17,
+                                  err));
+    HS_TRY(hs_directions_put_json(directions, "eta", hs_attribute_eta(run->sampler), 17, err));
     if (run->own_source) {
         char *seeds = hs_attribute_seeds(run);
         hs_status status = seeds ? hs_directions_set_metadata(directions, "seeds", seeds, err)

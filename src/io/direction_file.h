@@ -3,6 +3,8 @@
 #ifndef HS_IO_DIRECTION_FILE_H
 #define HS_IO_DIRECTION_FILE_H
 
+#include <jansson.h>
+
 #include "base/mem.h"
 
 #define HS_DIRECTIONS_FORMAT "hspace.directions"
@@ -38,6 +40,10 @@ hs_directions *hs_directions_new(int K, int S, int T, const int h_shape[3]);
 /* Add or replace one metadata string. */
 hs_status hs_directions_set_metadata(hs_directions *directions, const char *key, const char *value,
                                      hs_error *err);
+/* The same for JSON: a string as it is, all else as text with `digits` decimal
+ * digits (17: every bit of a double). `value` is taken; NULL: HS_ERROR_MEMORY. */
+hs_status hs_directions_put_json(hs_directions *directions, const char *key, json_t *value,
+                                 int digits, hs_error *err);
 /* The value of one metadata string, or NULL; free() it. */
 char *hs_directions_get_metadata(const hs_directions *directions, const char *key);
 /* Put the members (names, unit, method, model, ...) into `metadata`, so that

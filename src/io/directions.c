@@ -136,6 +136,22 @@ hs_status hs_directions_set_metadata(hs_directions *directions, const char *key,
     return status;
 }
 
+hs_status hs_directions_put_json(hs_directions *directions, const char *key, json_t *value,
+                                 int digits, hs_error *err) {
+    char *text = NULL;
+    if (json_is_string(value))
+        text = hs_strdup(json_string_value(value));
+    else if (value)
+        text = json_dumps(value,
+                          JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION((unsigned)digits));
+    json_decref(value);
+    if (!text)
+        return hs_fail_memory(err, 4096);
+    hs_status status = hs_directions_set_metadata(directions, key, text, err);
+    free(text);
+    return status;
+}
+
 char *hs_directions_get_metadata(const hs_directions *directions, const char *key) {
     json_t *object = NULL;
     if (hs_metadata_object(directions, &object, NULL) != HS_OK)

@@ -142,49 +142,40 @@ static int remove_folder(void **state) {
     return 0;
 }
 
-static void test_pca(void **state) {
-    const char *folder = *state, *work = "pca --quiet --threads 1 --steps 3 -n 40 -k 3 -o ";
-    char arguments[200];
+/* What `work` makes while it is killed again and again is what it makes in one
+ * go, and its resume point is gone then. */
+static void killed_and_whole(const char *folder, const char *work, const char *output, int first,
+                             int step, int least_starts, int least_resumed) {
+    char arguments[300], other[40];
     int resumed;
-    snprintf(arguments, sizeof arguments, "%spca.safetensors", work);
-    int starts = kill_along(folder, arguments, 4, 10, &resumed);
-    print_message("pca: %d starts, %d resumed\n", starts, resumed);
-    assert_true(starts > 4 && resumed > 1);
-    assert_false(hs_exists(folder, "pca.safetensors.resume"));
-    snprintf(arguments, sizeof arguments, "%swhole.safetensors", work);
+    snprintf(arguments, sizeof arguments, "%s -o %s", work, output);
+    int starts = kill_along(folder, arguments, first, step, &resumed);
+    print_message("%s: %d starts, %d resumed\n", output, starts, resumed);
+    assert_true(starts >= least_starts && resumed >= least_resumed);
+    snprintf(other, sizeof other, "%s.resume", output);
+    assert_false(hs_exists(folder, other));
+    snprintf(other, sizeof other, "whole-%s", output);
+    snprintf(arguments, sizeof arguments, "%s -o %s", work, other);
     assert_int_equal(run(folder, arguments, 0), 0);
-    same_bytes(folder, "pca.safetensors", "whole.safetensors");
+    same_bytes(folder, output, other);
+}
+
+static void test_pca(void **state) {
+    killed_and_whole(*state, "pca --quiet --threads 1 --steps 3 -n 40 -k 3", "pca.safetensors", 4,
+                     10, 5, 2);
 }
 
 static void test_invert(void **state) {
-    const char *folder = *state, *work = "invert --quiet --threads 1 --steps 2 faces -o ";
-    char arguments[200];
-    int resumed;
-    snprintf(arguments, sizeof arguments, "%slatents.safetensors", work);
-    int starts = kill_along(folder, arguments, 3, 4, &resumed);
-    print_message("invert: %d starts, %d resumed\n", starts, resumed);
-    assert_true(starts > 4 && resumed > 1);
-    assert_false(hs_exists(folder, "latents.safetensors.resume"));
-    snprintf(arguments, sizeof arguments, "%sall.safetensors", work);
-    assert_int_equal(run(folder, arguments, 0), 0);
-    same_bytes(folder, "latents.safetensors", "all.safetensors");
+    killed_and_whole(*state, "invert --quiet --threads 1 --steps 2 faces", "latents.safetensors", 3,
+                     4, 5, 2);
 }
 
 /* Of the direction that test_pca left. */
 static void test_evaluate(void **state) {
-    const char *folder = *state,
-               *work = "evaluate --quiet --threads 1 --steps 2 -n 12 --sets 3 --attributes "
-                       "Smiling,Hat --targets Hat -d pca.safetensors#0 -o ";
-    char arguments[300];
-    int resumed;
-    snprintf(arguments, sizeof arguments, "%seffect.csv", work);
-    int starts = kill_along(folder, arguments, 3, 4, &resumed);
-    print_message("evaluate: %d starts, %d resumed\n", starts, resumed);
-    assert_true(starts > 3 && resumed > 0);
-    assert_false(hs_exists(folder, "effect.csv.resume"));
-    snprintf(arguments, sizeof arguments, "%sall.csv", work);
-    assert_int_equal(run(folder, arguments, 0), 0);
-    same_bytes(folder, "effect.csv", "all.csv");
+    killed_and_whole(*state,
+                     "evaluate --quiet --threads 1 --steps 2 -n 12 --sets 3 --attributes "
+                     "Smiling,Hat --targets Hat -d pca.safetensors#0",
+                     "effect.csv", 3, 4, 4, 1);
 }
 
 /* ------------------------------------------------------------------- index -- */
