@@ -41,12 +41,12 @@
  *   512->512 @16^2    87   290   3.4   2.5
  *
  * Transformed weights take 4 times (tile 4) or 1.8 times (tile 2) the memory of
- * plain ones; hs_od_conv_fresh says where they are not kept. Where channels are many and pixels
- * few, they would be most of a model's memory for little time: there, at 16^2 and below, the direct
- * convolution is taken, although another is faster (CelebA-HQ-256: 90 MB less
- * for 2% more time). A
- * handful of channels is left to the direct convolution too, but for a handful of
- * outputs of a large map with AVX2: the last convolution of a network.
+ * plain ones; hs_od_conv_fresh says where they are not kept. Where channels are
+ * many and pixels few, they would be most of a model's memory for little time:
+ * there, at 16^2 and below, the direct convolution is taken, although another is
+ * faster (CelebA-HQ-256: 90 MB less for 2% more time). A handful of channels is
+ * left to the direct convolution too, but for a handful of outputs of a large map
+ * with AVX2: the last convolution of a network.
  */
 #include <limits.h>
 #include <string.h>
@@ -84,10 +84,10 @@ int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int
 }
 
 /*
- * Transforming a weight takes about as long as 8 tiles take to use it: made in
- * every pass, the weights of CelebA-HQ-256 cost 1 to 2 % of its time, and half
- * of that is won back because a few buffers that are used again and again stay
- * nearer than 350 MB of weights. Small ones are kept, since little is saved.
+ * Transforming a weight takes about as long as 8 tiles take to use it, by count of
+ * operations: 1 to 2 % of a pass of CelebA-HQ-256, if its weights are made in every
+ * one. Measured beside other load the difference was within the noise (SPEED.md).
+ * Small ones are kept, since little is saved.
  */
 #define HS_OD_FRESH_TILES 64
 #define HS_OD_FRESH_BYTES ((int64_t)2 << 20)
