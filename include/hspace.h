@@ -828,7 +828,7 @@ typedef struct hs_recipe_edit {
 /* Everything needed to make one image again; JSON on disk (docs/FORMATS.md).
  * Strings are UTF-8. */
 typedef struct hs_recipe {
-    const char *model;       /* path or id; NULL: the embedded one */
+    const char *model;       /* path, id or name; NULL: not said */
     const char *fingerprint; /* hs_model_fingerprint, or NULL */
     int64_t seed;            /* used without `latent` */
     const char *latent;      /* latent file, or NULL */

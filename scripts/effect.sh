@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 out=${1:-effect}
 hspace=${HSPACE:-build/hspace}
 mkdir -p "$out"
+export HSPACE_MODEL=avatars32
 
 # The five attributes with the judge's highest held-out accuracy, by its card
 # (models/judge/avatars32-judge); of two that are equal, the one of the higher AUC.

@@ -62,7 +62,7 @@ typedef struct cli_options {
     const char *command;     /* "sample"; set by cli_parse_command, as is argp */
     const struct argp *argp; /* the command's, whose children get the options */
 
-    const char *model; /* NULL: the embedded one */
+    const char *model; /* NULL: not given; cli_model_name says what then */
     hs_h_space h_space;
     hs_backend_kind backend;
     int threads;     /* 0: all */
@@ -91,7 +91,7 @@ typedef struct cli_options {
     bool space_wanted; /* directions must be of `space` */
     hs_space space;
 
-    const char *classifier; /* NULL: the embedded one */
+    const char *classifier; /* NULL: the embedded model's */
     const char *preprocess, *class_names;
     hs_classifier_kind scores;
 } cli_options;
@@ -118,6 +118,8 @@ double cli_option_number(const char *option, const char *text, double min, doubl
  * cli_free_strings. */
 void cli_split_names(const char *option, const char *arg, char ***list, int *count);
 void cli_options_free(cli_options *options);
+/* -m, else what HSPACE_MODEL names, else the default embedded model. */
+const char *cli_model_name(const cli_options *options);
 
 /* ------------------------------------------------------------ progress -- */
 
@@ -145,6 +147,7 @@ typedef struct cli_session {
     const cli_options *options;
     cli_progress progress;
     hs_monitor monitor;
+    const char *embedded; /* name of the embedded model in use, or NULL */
     hs_model *model;
     hs_model_info info;
     hs_denoiser *denoiser;
@@ -173,7 +176,7 @@ hs_status cli_open_directions(cli_session *session, hs_error *err);
 /* Plan for a batch of up to `items`; the end of load_seconds. */
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err);
 
-/* --classifier, or the embedded one. */
+/* --classifier, or the one beside the embedded model. */
 hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err);
 
 /* annotate.c: the index is of this session's samples; a new one becomes so. */

@@ -171,7 +171,7 @@ static hs_status cli_demo_recipe(cli_session *session, const cli_demo_result *re
         free(path);
         return status != HS_OK ? status : cli_fail_memory(err);
     }
-    hs_recipe recipe = {.model = session->options->model,
+    hs_recipe recipe = {.model = cli_model_name(session->options),
                         .fingerprint = fingerprint,
                         .seed = CLI_DEMO_SEED,
                         .steps = result->steps,

@@ -31,7 +31,7 @@ static void cli_print_help(FILE *stream) {
         fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fputs("\n  hspace COMMAND --help   the options of a command\n"
           "  hspace --version        the version\n\n"
-          "Without -m MODEL the embedded model is used; `hspace demo` is a good start.\n",
+          "Without -m MODEL an embedded model is used; `hspace demo` is a good start.\n",
           stream);
 }
 

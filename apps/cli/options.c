@@ -77,8 +77,8 @@ error_t cli_default_key(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option cli_common_options[] = {
     {"model", 'm', "MODEL", 0,
-     "A diffusers folder, a hub id found in the local cache, or a Keras DDPM folder; default: the "
-     "embedded model",
+     "A diffusers folder, a hub id found in the local cache, a Keras DDPM folder, or avatars64 or "
+     "avatars32, which are in the program; default: $HSPACE_MODEL, else avatars64",
      10},
     {"h-space", KEY_H_SPACE, "before|middle|after", 0,
      "Where h is read and edited: around or inside the mid block; default after", 10},
@@ -247,7 +247,7 @@ static error_t cli_start_parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_option cli_classifier_options[] = {
     {"classifier", KEY_CLASSIFIER, "C", 0,
      "A transformers folder of ResNetForImageClassification, or a torchvision ResNet's state dict; "
-     "default: the embedded one",
+     "default: the one beside the embedded model",
      2},
     {"preprocess", KEY_PREPROCESS, "SPEC", 0,
      "size=S,mean=M,std=D for a classifier whose folder does not say", 2},

@@ -18,9 +18,9 @@ hs_status cli_save_recipe(cli_session *session, const char *path, hs_error *err)
     int count = options->direction_count;
     hs_recipe_edit *edits = calloc((size_t)count + 1, sizeof *edits);
     char **files = cli_new_strings(count);
-    char *model = options->model ? cli_absolute(options->model) : NULL;
+    char *model = cli_absolute(cli_model_name(options));
     char *latent = options->latent ? cli_absolute(options->latent) : NULL;
-    hs_status status = edits && files && (model || !options->model) && (latent || !options->latent)
+    hs_status status = edits && files && model && (latent || !options->latent)
                            ? HS_OK
                            : cli_fail_memory(err);
     for (int i = 0; i < count && status == HS_OK; i++) {

@@ -29,11 +29,22 @@ void cli_session_end(cli_session *session) {
     hs_model_free(session->model);
 }
 
+const char *cli_model_name(const cli_options *options) {
+    const char *wanted = getenv("HSPACE_MODEL");
+    if (options->model)
+        return options->model;
+    return wanted && *wanted ? wanted : hs_demo_name(0);
+}
+
 hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     const cli_options *options = session->options;
-    hs_status status = options->model
-                           ? hs_model_open(options->model, &session->monitor, &session->model, err)
-                           : hs_demo_model_open(&session->monitor, &session->model, err);
+    const char *name = cli_model_name(options);
+    if (access(name, F_OK) != 0) /* what is on disk under that name goes before */
+        session->embedded = hs_demo_find(name);
+    hs_status status =
+        session->embedded
+            ? hs_demo_model_open(session->embedded, &session->monitor, &session->model, err)
+            : hs_model_open(name, &session->monitor, &session->model, err);
     if (status != HS_OK)
         return status;
     hs_model_get_info(session->model, &session->info);
@@ -66,7 +77,7 @@ hs_status cli_make_ready(cli_session *session, int items, hs_error *err) {
     int batch = hs_denoiser_batch(session->denoiser, items);
     hs_status status = hs_denoiser_bytes(session->denoiser, batch, &session->planned_bytes, err);
     session->planned_bytes += resident + CLI_PLAN_BYTES;
-    if (!session->options->model) /* pages of the program, not let go once they were read */
+    if (session->embedded) /* pages of the program, not let go once they were read */
         session->planned_bytes += session->info.weight_bytes;
     if (status == HS_OK)
         session->load_seconds = cli_seconds_since_start();
@@ -86,7 +97,7 @@ hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_erro
     hs_status status =
         options->classifier
             ? hs_classifier_open(options->classifier, &wanted, &session->monitor, out, err)
-            : hs_demo_classifier_open(&wanted, &session->monitor, out, err);
+            : hs_demo_classifier_open(session->embedded, &wanted, &session->monitor, out, err);
     if (status != HS_OK)
         return status;
     hs_classifier_get_info(*out, &info);

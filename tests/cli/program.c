@@ -46,8 +46,10 @@ char *hs_read_all(const char *folder, const char *name, size_t *size) {
 
 hs_run hs_run_shell(const char *folder, const char *arguments) {
     char *command = NULL;
-    if (asprintf(&command, "cd '%s' && H='%s' && { timeout 60 %s ; } >.out 2>.err", folder,
-                 HS_PROGRAM, arguments) < 0)
+    if (asprintf(&command,
+                 "cd '%s' && H='%s' && export HSPACE_MODEL=avatars32 && { timeout 60 %s ; } >.out "
+                 "2>.err",
+                 folder, HS_PROGRAM, arguments) < 0)
         fail_msg("out of memory");
     int status = system(command);
     free(command);

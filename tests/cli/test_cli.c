@@ -99,6 +99,29 @@ static void test_info(void **state) {
     hs_run_free(&run);
 }
 
+/* -m goes before HSPACE_MODEL, that before the default, and a folder before an
+ * embedded model of its name. */
+static void test_which_model(void **state) {
+    static const struct {
+        const char *arguments;
+        int parameters;
+    } cases[] = {{"env -u HSPACE_MODEL $H info --json", 7053091},
+                 {"env HSPACE_MODEL= $H info --json", 7053091},
+                 {"env HSPACE_MODEL=avatars64 $H info -m avatars32 --json", 2736099}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *report = hs_run_json(*state, cases[i].arguments);
+        assert_int_equal(json_integer_value(json_object_get(report, "parameters")),
+                         cases[i].parameters);
+        json_decref(report);
+    }
+    hs_run run = hs_run_shell(*state, "env HSPACE_MODEL=avatars16 $H info");
+    assert_true(run.status != 0 && strstr(run.err, "avatars16"));
+    hs_run_free(&run);
+    run = hs_run_shell(*state, "mkdir avatars64 && $H info -m avatars64; rmdir avatars64");
+    assert_non_null(strstr(run.err, "avatars64: "));
+    hs_run_free(&run);
+}
+
 /* What the steps multiplied is what the model's passes multiply; every time is
  * positive and all of them together are less than the run took. */
 static void test_profile(void **state) {
@@ -417,6 +440,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_which_model),
         cmocka_unit_test(test_profile),
         cmocka_unit_test(test_planned_memory),
         cmocka_unit_test(test_sample_outputs),

@@ -29,6 +29,7 @@ static pid_t start(const char *folder, const char *arguments, int at) {
      * to come first, and works where it does not. */
     snprintf(command, sizeof command,
              "cd '%s' && exec env LD_PRELOAD='%s' HS_KILL_AT=%d HS_CLOCK=20000 "
+             "HSPACE_MODEL=avatars32 "
              "ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 '%s' %s >.out 2>.err",
              folder, HS_KILL_SHIM, at, HS_PROGRAM, arguments);
     pid_t pid = fork();

@@ -53,7 +53,7 @@ static void embedded_agrees_with_pytorch(void **state) {
     const hs_classifier_case embedded = {.name = "embedded", .labels_count = 18, .unit = 1};
     hs_classifier *classifier;
     hs_error err = {0};
-    assert_ok(hs_demo_classifier_open(NULL, NULL, &classifier, &err));
+    assert_ok(hs_demo_classifier_open("avatars32", NULL, NULL, &classifier, &err));
     assert_int_equal(hs_classifier_find(classifier, "Smiling"), 0);
     assert_int_equal(hs_classifier_find(classifier, "Background"), 17);
     double error = hs_case_error(&embedded, classifier);
