@@ -47,7 +47,7 @@ _hspace() {
     local start='--seed --latent --tensors --recipe'
     local options=
     case ${words[1]} in
-    info) options="$common --profile --steps" ;;
+    info) options="$common --profile --steps --verify" ;;
     sample) options="$common --profile $sampling $start" ;;
     edit) options="$common $sampling $start --direction --window --replay --profile
         --same-step --item --cumulative --swap-h --interpolate --space --points" ;;

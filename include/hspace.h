@@ -118,10 +118,10 @@ typedef struct hs_model_info {
     const char *name;         /* the path or id it was opened by */
     const char *architecture; /* "UNet2DModel", "Keras DDPM" */
     int64_t parameters;
-    int image[3];       /* C, H, W */
-    int h[3][3];        /* c, h, w of each hs_h_space */
-    int64_t macs;       /* multiply-accumulates of one pass, one sample */
-    int64_t macs_to_h;  /* of these, up to and including h (HS_H_AFTER) */
+    int image[3];      /* C, H, W */
+    int h[3][3];       /* c, h, w of each hs_h_space */
+    int64_t macs;      /* multiply-accumulates of one pass, one sample */
+    int64_t macs_to_h; /* of these, up to and including h (HS_H_AFTER) */
     int num_train_timesteps;
     const char *beta_schedule;
     hs_prediction prediction;
@@ -141,12 +141,23 @@ typedef struct hs_denoiser hs_denoiser;
 
 typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_kind;
 
+/* FAST: the factors of most 3x3 convolutions are rounded to bfloat16, sums and all else
+ * stay float32. It halves the memory of these weights, and saves time where the CPU
+ * multiplies bf16 (hs_cpu_has_bf16). Images differ a little from those of F32, and
+ * from one kind of CPU to another. `hspace info --verify` measures by how much. */
+typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
+
+/* Whether this CPU multiplies bf16 (AVX-512 BF16). */
+HS_API bool hs_cpu_has_bf16(void);
+
 typedef struct hs_denoiser_options {
     hs_backend_kind backend; /* default HS_BACKEND_ONEDNN */
     int threads;             /* 0: as many as the process may use */
     hs_h_space h_space;      /* default HS_H_AFTER */
     int64_t max_mem;         /* bytes for weights and activations; 0: no bound */
     bool profile;            /* keep times by kind of step: hs_denoiser_profile */
+    hs_precision precision;  /* default HS_PRECISION_F32; FAST is for onednn alone, and not for
+                                Jacobian products */
 } hs_denoiser_options;
 
 HS_API hs_denoiser_options hs_denoiser_options_default(void);
@@ -157,6 +168,7 @@ HS_API hs_status hs_denoiser_create(hs_model *model, const hs_denoiser_options *
 HS_API void hs_denoiser_free(hs_denoiser *denoiser);
 HS_API const hs_model *hs_denoiser_model(const hs_denoiser *denoiser);
 HS_API hs_h_space hs_denoiser_h_space(const hs_denoiser *denoiser);
+HS_API hs_precision hs_denoiser_precision(const hs_denoiser *denoiser);
 
 /*
  * One U-Net pass: eps = e(x, t; h + delta_h).
@@ -177,8 +189,8 @@ HS_API int hs_denoiser_batch(hs_denoiser *denoiser, int n);
 HS_API hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err);
 
 typedef struct hs_pass_stats {
-    int64_t passes;           /* U-Net passes so far, batch items counted */
-    double seconds_per_pass;  /* median over calls, per batch item */
+    int64_t passes;          /* U-Net passes so far, batch items counted */
+    double seconds_per_pass; /* median over calls, per batch item */
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
 
@@ -229,12 +241,12 @@ typedef struct hs_directions hs_directions;
 #define HS_Z_PLUS_ONE INT64_C(-2) /* one [T,C,H,W] draw from seed + 1 (authors) */
 
 typedef struct hs_sampler_options {
-    int steps;          /* T, default 50 */
-    const double *eta;  /* [eta_count] */
-    int eta_count;      /* 1 or T; 0: eta = 0 */
-    int64_t z_seed;     /* HS_Z_CONTINUE, HS_Z_PLUS_ONE or a seed of its own */
-    bool asyrp;         /* two passes a step: x0_hat edited, eps_dir not */
-    bool clip;          /* honour clip_sample of the scheduler config */
+    int steps;         /* T, default 50 */
+    const double *eta; /* [eta_count] */
+    int eta_count;     /* 1 or T; 0: eta = 0 */
+    int64_t z_seed;    /* HS_Z_CONTINUE, HS_Z_PLUS_ONE or a seed of its own */
+    bool asyrp;        /* two passes a step: x0_hat edited, eps_dir not */
+    bool clip;         /* honour clip_sample of the scheduler config */
 } hs_sampler_options;
 
 HS_API hs_sampler_options hs_sampler_options_default(void);
@@ -246,8 +258,8 @@ HS_API hs_status hs_sampler_create(hs_denoiser *denoiser, const hs_sampler_optio
 HS_API void hs_sampler_free(hs_sampler *sampler);
 HS_API hs_denoiser *hs_sampler_denoiser(const hs_sampler *sampler);
 HS_API int hs_sampler_steps(const hs_sampler *sampler);
-HS_API const int *hs_sampler_timesteps(const hs_sampler *sampler);  /* [T] */
-HS_API const double *hs_sampler_eta(const hs_sampler *sampler);     /* [T] */
+HS_API const int *hs_sampler_timesteps(const hs_sampler *sampler); /* [T] */
+HS_API const double *hs_sampler_eta(const hs_sampler *sampler);    /* [T] */
 
 /* One edit: strength units of direction `index`, in steps first..last. A direction of
  * noise moves x_T, where the window and the profile have step 0, and z of the steps
@@ -256,7 +268,7 @@ typedef struct hs_edit {
     const hs_directions *directions;
     int index;
     double strength;
-    int first, last; /* window, 0 = noisiest; last < 0: to the end */
+    int first, last;       /* window, 0 = noisiest; last < 0: to the end */
     const double *profile; /* [T] factors of strength, one a step; NULL: 1 at all steps */
 } hs_edit;
 
@@ -286,12 +298,12 @@ HS_API hs_status hs_randn(int64_t seed, int calls, size_t count, float *out, hs_
 typedef struct hs_latents_view {
     int n, T;
     int image[3], h_shape[3];
-    const float *x_T;       /* [n,C,H,W] */
-    const float *z;         /* [n,T,C,H,W] or NULL */
-    const float *x_0;       /* [n,C,H,W] or NULL */
-    const float *h;         /* [n,T,c,h,w] or NULL */
+    const float *x_T;         /* [n,C,H,W] */
+    const float *z;           /* [n,T,C,H,W] or NULL */
+    const float *x_0;         /* [n,C,H,W] or NULL */
+    const float *h;           /* [n,T,c,h,w] or NULL */
     const int64_t *timesteps; /* [T] */
-    const char *metadata; /* JSON object of strings ("eta", "model", ...), or NULL */
+    const char *metadata;     /* JSON object of strings ("eta", "model", ...), or NULL */
 } hs_latents_view;
 
 HS_API hs_status hs_latents_load(const char *path, hs_latents **out, hs_error *err);
@@ -428,24 +440,24 @@ HS_API int hs_directions_count(const hs_directions *directions);
 HS_API const char *hs_directions_name(const hs_directions *directions, int index);
 /* Direction `index` of several as a handle of its own, with all that the file
  * says. */
-HS_API hs_status hs_directions_pick(const hs_directions *directions, int index,
-                                    hs_directions **out, hs_error *err);
+HS_API hs_status hs_directions_pick(const hs_directions *directions, int index, hs_directions **out,
+                                    hs_error *err);
 /* By name, or by number in decimal; -1 if there is none. */
 HS_API int hs_directions_find(const hs_directions *directions, const char *name);
 
 typedef struct hs_directions_view {
-    int K, S, T;            /* S = T or 1 */
+    int K, S, T; /* S = T or 1 */
     int h_shape[3];
-    const float *delta_h;   /* [K,S,c,h,w] in units: strength 1 = one unit */
-    const float *sigma;     /* [K,S] or NULL */
-    const float *mean;      /* [T,c,h,w] or NULL */
+    const float *delta_h;     /* [K,S,c,h,w] in units: strength 1 = one unit */
+    const float *sigma;       /* [K,S] or NULL */
+    const float *mean;        /* [T,c,h,w] or NULL */
     const int64_t *timesteps; /* [T]; NULL: written by hand, does not say */
-    const char *unit;       /* "standard deviation", ... */
-    const char *method;     /* "pca", "jacobian", "attribute", ... */
-    const char *metadata;   /* all metadata as one JSON object */
-    int image[3];           /* C, H, W of u; zeros without it */
-    const float *u;         /* [K,C,H,W] unit left singular vectors, or NULL */
-    const float *residual;  /* [K] of Jacobian directions, or NULL */
+    const char *unit;         /* "standard deviation", ... */
+    const char *method;       /* "pca", "jacobian", "attribute", ... */
+    const char *metadata;     /* all metadata as one JSON object */
+    int image[3];             /* C, H, W of u; zeros without it */
+    const float *u;           /* [K,C,H,W] unit left singular vectors, or NULL */
+    const float *residual;    /* [K] of Jacobian directions, or NULL */
     /* HS_SPACE_NOISE: directions of x_T and z. These two stand in place of delta_h,
      * which is NULL, as are sigma, mean and u; h_shape is zeros. */
     hs_space space;
@@ -492,10 +504,10 @@ HS_API hs_status hs_directions_disentangle(const hs_directions *directions,
 typedef enum hs_align { HS_ALIGN_INDEX, HS_ALIGN_SCORE } hs_align;
 
 typedef struct hs_pca_options {
-    int n;               /* samples */
-    int k;               /* components */
-    int64_t first_seed;  /* seeds first_seed ... first_seed + n - 1 */
-    bool joint;          /* one PCA of the concatenated [T*c*h*w] vectors */
+    int n;              /* samples */
+    int k;              /* components */
+    int64_t first_seed; /* seeds first_seed ... first_seed + n - 1 */
+    bool joint;         /* one PCA of the concatenated [T*c*h*w] vectors */
     hs_align align;
     int64_t max_mem;     /* bytes beyond the denoiser's; 0: 8 GiB */
     int batch;           /* incremental: batch b >= 2k; 0: chosen */
@@ -510,9 +522,9 @@ typedef struct hs_pca_options {
 HS_API hs_pca_options hs_pca_options_default(void);
 
 typedef struct hs_cost {
-    int64_t bytes;      /* beyond the model's weights */
-    int64_t passes;     /* U-Net passes, batch items counted */
-    char formula[400];  /* how it was reckoned, one line for the user */
+    int64_t bytes;     /* beyond the model's weights */
+    int64_t passes;    /* U-Net passes, batch items counted */
+    char formula[400]; /* how it was reckoned, one line for the user */
 } hs_cost;
 
 /* Memory and passes that hs_pca would take, without starting it. */
@@ -575,10 +587,10 @@ typedef struct hs_jacobian_options {
     double tol;           /* largest residual, default 1e-3 */
     int64_t max_products; /* a step and mask, vectors counted; 0: 400 (k + 2) */
     hs_keep_outside keep_outside;
-    int outside_count;  /* PROJECT: how many of (1 - M) J are removed; 0: 2 k */
-    double lambda;      /* RATIO: a share of sigma_1 of (1 - M) J; 0: 0.1 */
-    int64_t max_mem;    /* bytes beyond the denoiser's: fewer vectors at a time; 0: no bound */
-    const char *resume; /* file for resume points, or NULL */
+    int outside_count;   /* PROJECT: how many of (1 - M) J are removed; 0: 2 k */
+    double lambda;       /* RATIO: a share of sigma_1 of (1 - M) J; 0: 0.1 */
+    int64_t max_mem;     /* bytes beyond the denoiser's: fewer vectors at a time; 0: no bound */
+    const char *resume;  /* file for resume points, or NULL */
     double resume_every; /* seconds between resume points; 0: 60 */
 } hs_jacobian_options;
 
@@ -605,8 +617,8 @@ typedef struct hs_product_stats {
  *
  * What is finished is kept in options->resume when the run is cancelled or
  * fails, and the next run with the same options goes on from there, to the same
- * bits; remove the file when the result is saved. HS_ERROR_NUMERIC where a residual stays above tol, or the rank is below k.
- *   stats    out, or NULL; filled in on failure too
+ * bits; remove the file when the result is saved. HS_ERROR_NUMERIC where a residual stays above
+ * tol, or the rank is below k. stats    out, or NULL; filled in on failure too
  */
 HS_API hs_status hs_jacobian_directions(hs_sampler *sampler, const hs_jacobian_options *options,
                                         const hs_monitor *monitor, hs_directions **out,
@@ -686,7 +698,7 @@ typedef struct hs_attribute_options {
      * samples with scores, the effect of `attribute` with these held fixed. */
     const char *const *given;
     int given_count;
-    double held_out; /* share of the sides held out for the AUC, 0 to 0.5; 0.2 */
+    double held_out;  /* share of the sides held out for the AUC, 0 to 0.5; 0.2 */
     const int *curve; /* [curve_count] directions of so many a side, compared with the last */
     int curve_count;
 } hs_attribute_options;
@@ -715,8 +727,8 @@ typedef hs_status (*hs_h_source)(void *ctx, int count, const int *rows, const hs
 
 /*
  * The direction of an attribute (paper, section V, eq. 11). h is made again
- * from the labels' seeds (source NULL; noise takes no U-Net pass), or asked from `source`, in batches of
- * hs_denoiser_batch; only sums are kept, in double. One unit is one full mean
+ * from the labels' seeds (source NULL; noise takes no U-Net pass), or asked from `source`, in
+ * batches of hs_denoiser_batch; only sums are kept, in double. One unit is one full mean
  * difference; of joint regression, the partial effect times the difference of
  * the sides' mean scores. The AUC is that of the direction without the held-out
  * samples; the one returned is made of all. Metadata: options, result (the
@@ -839,6 +851,7 @@ typedef struct hs_recipe {
     int64_t z_seed;          /* as in hs_sampler_options */
     hs_h_space h_space;
     bool asyrp, clip;
+    bool fast;                   /* HS_PRECISION_FAST */
     const hs_recipe_edit *edits; /* [edit_count] */
     int edit_count;
 } hs_recipe;
@@ -968,7 +981,7 @@ HS_API hs_status hs_classifier_scores(hs_classifier *classifier, int n, const in
 typedef struct hs_effect_row {
     hs_edit edit;       /* its strength is found where options.calibrate is given */
     const char *target; /* the attribute that it is meant to change, or NULL */
-    int group; /* 0, 1, ..., never falling: rows summed up together, as before and after */
+    int group;          /* 0, 1, ..., never falling: rows summed up together, as before and after */
 } hs_effect_row;
 
 typedef struct hs_effect_options {
@@ -976,7 +989,7 @@ typedef struct hs_effect_options {
     int row_count;
     const char *const *attributes; /* [attribute_count] the columns; 0: all labels */
     int attribute_count;
-    int n, sets;         /* sets of n samples: set s has seeds first_seed + s n + 0 ... n-1 */
+    int n, sets; /* sets of n samples: set s has seeds first_seed + s n + 0 ... n-1 */
     int64_t first_seed;
     bool random;         /* a last row for each group: random directions of equal norms */
     int64_t random_seed; /* row r: hs_directions_random_like with random_seed + r */
@@ -996,11 +1009,11 @@ HS_API hs_effect_options hs_effect_options_default(void);
 
 /* The figures of one group. */
 typedef struct hs_effect_summary {
-    int rows;      /* that have a target: */
-    int strongest; /* of these, on which no other attribute changes as much */
-    double on, on_deviation;   /* mean change of the target's score, over the rows */
-    double off, off_deviation; /* mean absolute change of the other attributes' */
-    double ratio;              /* off / on; NAN unless on > 0 */
+    int rows;                     /* that have a target: */
+    int strongest;                /* of these, on which no other attribute changes as much */
+    double on, on_deviation;      /* mean change of the target's score, over the rows */
+    double off, off_deviation;    /* mean absolute change of the other attributes' */
+    double ratio;                 /* off / on; NAN unless on > 0 */
     double random_on, random_off; /* the same of the random directions; NAN without */
 } hs_effect_summary;
 
@@ -1014,7 +1027,7 @@ typedef struct hs_effects_view {
     const int *group, *target;          /* [rows]; target: a column, or -1 */
     const bool *random;                 /* [rows] */
     const double *strength;             /* [rows]; NAN of random rows */
-    const double *calibrated; /* [rows] effect on the calibration samples; NAN without */
+    const double *calibrated;           /* [rows] effect on the calibration samples; NAN without */
     /* [rows,attributes] mean over the sets of the mean change over n samples, edited
      * less unedited, and of its absolute value; deviations: standard, over the sets'
      * means, NAN for one set. */
@@ -1067,8 +1080,8 @@ typedef struct hs_grid {
     int scale; /* whole enlargement factor, nearest; 0: chosen by cell size */
     /* Optional groups of rows, set apart by a gap and named at their left:
      * "principal components", "random directions". */
-    int group_count;                /* 0: none */
-    const int *group_rows;          /* [group_count], each >= 1, summing to rows */
+    int group_count;                 /* 0: none */
+    const int *group_rows;           /* [group_count], each >= 1, summing to rows */
     const char *const *group_labels; /* [group_count] */
 } hs_grid;
 
@@ -1150,9 +1163,9 @@ typedef struct hs_matrix {
     const char *title;
     const char *row_title, *column_title;                 /* what rows and columns are */
     const char *const *row_labels, *const *column_labels; /* [rows], [columns] or NULL */
-    double limit;  /* value of the strongest colour; 0: the largest |value| */
-    int decimals;  /* 0: 2 */
-    bool absolute; /* colours by |value|, from 0 on */
+    double limit;      /* value of the strongest colour; 0: the largest |value| */
+    int decimals;      /* 0: 2 */
+    bool absolute;     /* colours by |value|, from 0 on */
     const bool *marks; /* [rows, columns] cells in a frame, or NULL */
     /* Optional groups of columns, set apart by a gap and named above. */
     int group_count;                 /* 0: none */

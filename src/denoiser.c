@@ -48,6 +48,10 @@ hs_denoiser_options hs_denoiser_options_default(void) {
     return (hs_denoiser_options){.backend = HS_BACKEND_ONEDNN, .h_space = HS_H_AFTER};
 }
 
+bool hs_cpu_has_bf16(void) {
+    return hs_backend_onednn.has_bf16();
+}
+
 static hs_status hs_check_denoiser_options(const hs_denoiser_options *options, hs_error *err) {
     if (options->backend != HS_BACKEND_ONEDNN && options->backend != HS_BACKEND_REF)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: back end %d, expected onednn or ref",
@@ -59,6 +63,11 @@ static hs_status hs_check_denoiser_options(const hs_denoiser_options *options, h
     if (options->threads < 0 || options->threads > 4096)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: threads %d, expected 0 ... 4096",
                        options->threads);
+    if (options->precision != HS_PRECISION_F32 &&
+        (options->precision != HS_PRECISION_FAST || options->backend != HS_BACKEND_ONEDNN))
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "denoiser: precision %d, expected f32, or fast with the back end onednn",
+                       (int)options->precision);
     if (options->max_mem < 0)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: max_mem %lld, expected 0 or more",
                        (long long)options->max_mem);
@@ -128,6 +137,14 @@ hs_h_space hs_denoiser_h_space(const hs_denoiser *denoiser) {
     return denoiser->options.h_space;
 }
 
+hs_precision hs_denoiser_precision(const hs_denoiser *denoiser) {
+    return denoiser->options.precision;
+}
+
+const char *hs_denoiser_precision_name(const hs_denoiser *denoiser) {
+    return denoiser->options.precision == HS_PRECISION_FAST ? "fast" : NULL;
+}
+
 size_t hs_denoiser_image_size(const hs_denoiser *denoiser) {
     return denoiser->image_size;
 }
@@ -179,6 +196,7 @@ static hs_status hs_batch_plan_make(hs_denoiser *denoiser, int n, bool given, hs
                                .outputs = outputs,
                                .output_count = given ? 1 : 2,
                                .cache = denoiser->cache,
+                               .bf16 = denoiser->options.precision == HS_PRECISION_FAST,
                                .profile = hs_denoiser_profiler(denoiser)};
     status = backend->plan(plan.unet.graph, &options, &plan.exec, err);
     if (status == HS_ERROR_NUMERIC) /* a weight: the back end does not know whose */

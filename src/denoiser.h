@@ -13,6 +13,9 @@
 size_t hs_denoiser_image_size(const hs_denoiser *denoiser);
 size_t hs_denoiser_h_size(const hs_denoiser *denoiser);
 
+/* What its results' files say of its precision: "fast"; NULL, nothing, of float32. */
+const char *hs_denoiser_precision_name(const hs_denoiser *denoiser);
+
 /* The threads that it was asked to use; 0: as many as the process may. */
 int hs_denoiser_threads(const hs_denoiser *denoiser);
 

@@ -181,6 +181,10 @@ cleanup:
 hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, hs_jacobian **out, hs_error *err) {
     if (block < 0 || block > 1024)
         return hs_fail(err, HS_ERROR_ARGUMENT, "jacobian: block %d, expected 0 ... 1024", block);
+    if (hs_denoiser_precision(denoiser) != HS_PRECISION_F32)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "jacobian: its products are of float32, and the denoiser's precision is %s",
+                       hs_denoiser_precision_name(denoiser));
     hs_jacobian *j = hs_calloc(1, sizeof *j);
     if (!j)
         return hs_fail_memory(err, sizeof *j);

@@ -85,12 +85,14 @@ typedef struct cli_annotation {
 static const char *const cli_positions[] = {"before", "middle", "after"};
 
 hs_status cli_bind_index(cli_session *session, hs_index *index, hs_error *err) {
-    char fingerprint[33];
+    char fingerprint[33], name[600];
+    bool fast = session->options->precision == HS_PRECISION_FAST;
     hs_status status = hs_model_fingerprint(session->model, fingerprint, err);
+    snprintf(name, sizeof name, "%.500s%s", session->info.name, fast ? ", precision fast" : "");
     if (status != HS_OK)
         return status;
     hs_index_recipe recipe = {.model = fingerprint,
-                              .name = session->info.name,
+                              .name = name,
                               .steps = hs_sampler_steps(session->sampler),
                               .eta = hs_sampler_eta(session->sampler),
                               .eta_count = hs_sampler_steps(session->sampler),

@@ -65,6 +65,7 @@ typedef struct cli_options {
     const char *model; /* NULL: not given; cli_model_name says what then */
     hs_h_space h_space;
     hs_backend_kind backend;
+    hs_precision precision;
     int threads;     /* 0: all */
     int64_t max_mem; /* 0: no bound */
     bool json, quiet;
@@ -175,6 +176,19 @@ hs_status cli_pick_items(cli_session *session, hs_error *err);
 hs_status cli_open_directions(cli_session *session, hs_error *err);
 /* Plan for a batch of up to `items`; the end of load_seconds. */
 hs_status cli_make_ready(cli_session *session, int items, hs_error *err);
+
+/* What the options say of a denoiser. */
+hs_denoiser_options cli_denoiser_options(const cli_options *options);
+
+/* info --verify: `images` images of seeds 0 ..., eta 0, in both precisions. */
+#define CLI_VERIFY_EQUAL 200 /* dB that stand for equal pixels */
+typedef struct cli_verified {
+    int images, steps;
+    double largest, mean;             /* difference of 8-bit pixels, in levels */
+    double psnr, least_psnr;          /* dB: mean of the images, and the least */
+    double seconds_f32, seconds_fast; /* a pass, median */
+} cli_verified;
+hs_status cli_verify(cli_session *session, int steps, int images, cli_verified *out, hs_error *err);
 
 /* --classifier, or the one beside the embedded model. */
 hs_status cli_open_classifier(cli_session *session, hs_classifier **out, hs_error *err);

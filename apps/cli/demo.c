@@ -181,6 +181,7 @@ static hs_status cli_demo_recipe(cli_session *session, const cli_demo_result *re
                         .h_space = result->h_space,
                         .asyrp = session->options->asyrp,
                         .clip = session->options->clip,
+                        .fast = session->options->precision == HS_PRECISION_FAST,
                         .edits = &edit,
                         .edit_count = 1};
     status = hs_recipe_save(path, &recipe, err);

@@ -6,18 +6,31 @@
 static const char doc[] = "Show a model's architecture, its h-space and schedule, and the time and "
                           "memory of one image on this machine (a few passes are run).";
 
-enum { KEY_STEPS = 0x200 };
+enum { KEY_STEPS = 0x200, KEY_VERIFY };
+
+/* Images that --verify makes in both precisions, seeds 0, 1, ... */
+#define CLI_VERIFY_IMAGES 4
+
+typedef struct cli_info_options {
+    cli_options common;
+    bool verify;
+} cli_info_options;
 
 static const struct argp_option info_options[] = {
-    {"steps", KEY_STEPS, "T", 0, "Steps of the image that is reckoned with; default 50", 1}, {0}};
+    {"steps", KEY_STEPS, "T", 0, "Steps of the image that is reckoned with; default 50", 1},
+    {"verify", KEY_VERIFY, NULL, 0,
+     "Make four images with --precision f32 and with fast, and say how much they differ", 1},
+    {0}};
 
 static error_t cli_info_parse(int key, char *arg, struct argp_state *state) {
-    cli_options *options = state->input;
-    if (key == KEY_STEPS) {
-        options->steps = cli_option_int("--steps", arg, 1, CLI_MAX_STEPS);
+    cli_info_options *options = state->input;
+    switch (key) {
+    case KEY_STEPS:
+        options->common.steps = cli_option_int("--steps", arg, 1, CLI_MAX_STEPS);
         return 0;
+    case KEY_VERIFY: options->verify = true; return 0;
+    default: return cli_default_key(key, arg, state);
     }
-    return cli_default_key(key, arg, state);
 }
 
 static const struct argp_child info_children[] = {
@@ -59,7 +72,17 @@ static void cli_info_print(const cli_session *session, double seconds, int steps
     printf("memory           %s for one image: program, weights, activations\n", text);
 }
 
-static void cli_info_report(const cli_session *session, double seconds, int steps) {
+static void cli_info_print_verified(const cli_verified *v) {
+    char f32[32], fast[32];
+    cli_format_seconds(v->seconds_f32, f32);
+    cli_format_seconds(v->seconds_fast, fast);
+    printf("precision fast   %d images of %d steps against f32: 8-bit pixels differ by %.2g at the "
+           "mean and %g at most, PSNR %.1f dB (least %.1f); %s a pass, f32 %s\n",
+           v->images, v->steps, v->mean, v->largest, v->psnr, v->least_psnr, fast, f32);
+}
+
+static void cli_info_report(const cli_session *session, double seconds, int steps,
+                            const cli_verified *verified) {
     static const char *const positions[] = {"before", "middle", "after"};
     const hs_model_info *info = &session->info;
     json_t *report = cli_report_new(session), *h = json_object();
@@ -80,30 +103,46 @@ static void cli_info_report(const cli_session *session, double seconds, int step
     json_object_set_new(report, "planned_bytes", json_integer(session->planned_bytes));
     json_object_set_new(report, "steps", json_integer(steps));
     json_object_set_new(report, "seconds_per_image", json_real(seconds * steps));
+    if (verified)
+        json_object_set_new(
+            report, "verify",
+            json_pack("{s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "images", verified->images, "steps",
+                      verified->steps, "largest", verified->largest, "mean", verified->mean, "psnr",
+                      verified->psnr, "least_psnr", verified->least_psnr, "seconds_per_pass_f32",
+                      verified->seconds_f32, "seconds_per_pass_fast", verified->seconds_fast));
     cli_report_print(report);
 }
 
 int cli_info(int argc, char **argv) {
-    cli_options options = {0};
+    cli_info_options options = {0};
     cli_parse_command(&info_argp, argc, argv, &options);
-    if (options.output)
+    if (options.common.output)
         cli_usage_error("info: writes no file; --json > FILE keeps what it says");
+    if (options.verify && options.common.backend != HS_BACKEND_ONEDNN)
+        cli_usage_error("--verify: precision fast is of the back end onednn alone");
     cli_session session;
-    cli_session_begin(&session, &options);
+    cli_session_begin(&session, &options.common);
     hs_error err;
+    cli_verified verified;
     double seconds = 0;
-    int steps = options.steps ? options.steps : 50;
+    int steps = options.common.steps ? options.common.steps : 50;
     hs_status status = cli_open_denoiser(&session, &err);
     if (status == HS_OK)
         status = cli_make_ready(&session, 1, &err);
     if (status == HS_OK)
         status = cli_measure_pass(&session, 1, &seconds, &err);
-    if (status == HS_OK && options.json)
-        cli_info_report(&session, seconds, steps);
-    else if (status == HS_OK)
+    if (status == HS_OK && options.verify)
+        status = cli_verify(&session, steps, CLI_VERIFY_IMAGES, &verified, &err);
+    cli_progress_end(&session.progress);
+    if (status == HS_OK && options.common.json)
+        cli_info_report(&session, seconds, steps, options.verify ? &verified : NULL);
+    else if (status == HS_OK) {
         cli_info_print(&session, seconds, steps);
+        if (options.verify)
+            cli_info_print_verified(&verified);
+    }
     int result = cli_finish(status, &err);
     cli_session_end(&session);
-    cli_options_free(&options);
+    cli_options_free(&options.common);
     return result;
 }

@@ -85,7 +85,9 @@ static const struct argp_option cli_common_options[] = {
     {"output", 'o', "PATH", 0, "Where the result goes", 10},
     {"threads", KEY_THREADS, "N", 0, "Threads; default: all CPUs", 11},
     {"device", KEY_DEVICE, "cpu|cuda", 0, "Default cpu", 11},
-    {"precision", KEY_PRECISION, "f32|fast", 0, "Default f32", 11},
+    {"precision", KEY_PRECISION, "f32|fast", 0,
+     "fast: most convolutions in bf16; hspace info can measure what that changes. Default f32",
+     11},
     {"backend", KEY_BACKEND, "onednn|ref", 0,
      "ref is slow plain C, to compare with; default onednn", 11},
     {"max-mem", KEY_MAX_MEM, "SIZE", 0, "Memory to plan with, such as 800M or 2G", 11},
@@ -121,8 +123,7 @@ static error_t cli_common_parse(int key, char *arg, struct argp_state *state) {
         }
         return 0;
     case KEY_PRECISION:
-        if (cli_option_choice("--precision", arg, precisions, 2) == 1)
-            cli_usage_error("--precision fast: not in this version (%s); use f32", hs_version());
+        options->precision = (hs_precision)cli_option_choice("--precision", arg, precisions, 2);
         return 0;
     case KEY_THREADS: options->threads = cli_option_int("--threads", arg, 1, 1024); return 0;
     case KEY_MAX_MEM:

@@ -20,9 +20,8 @@ hs_status cli_save_recipe(cli_session *session, const char *path, hs_error *err)
     char **files = cli_new_strings(count);
     char *model = cli_absolute(cli_model_name(options));
     char *latent = options->latent ? cli_absolute(options->latent) : NULL;
-    hs_status status = edits && files && model && (latent || !options->latent)
-                           ? HS_OK
-                           : cli_fail_memory(err);
+    hs_status status =
+        edits && files && model && (latent || !options->latent) ? HS_OK : cli_fail_memory(err);
     for (int i = 0; i < count && status == HS_OK; i++) {
         const hs_edit *edit = &session->edits[i];
         files[i] = cli_absolute(options->directions[i].file);
@@ -49,6 +48,7 @@ hs_status cli_save_recipe(cli_session *session, const char *path, hs_error *err)
                             .h_space = options->h_space,
                             .asyrp = options->asyrp,
                             .clip = options->clip,
+                            .fast = options->precision == HS_PRECISION_FAST,
                             .edits = edits,
                             .edit_count = count};
         status = hs_recipe_save(path, &recipe, err);
@@ -127,5 +127,7 @@ hs_status cli_apply_recipe(cli_options *options, const char *path, hs_recipe **k
     options->h_space = recipe->h_space;
     options->asyrp = recipe->asyrp;
     options->clip = recipe->clip;
+    if (recipe->fast)
+        options->precision = HS_PRECISION_FAST;
     return cli_apply_edits(options, recipe, path, err);
 }

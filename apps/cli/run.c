@@ -100,6 +100,8 @@ json_t *cli_tensors_facts(const cli_session *session) {
     json_decref(list);
     json_object_set_new(object, "h_space",
                         json_string(positions[hs_denoiser_h_space(session->denoiser)]));
+    if (hs_denoiser_precision(session->denoiser) == HS_PRECISION_FAST)
+        json_object_set_new(object, "precision", json_string("fast"));
     if (hs_model_fingerprint(session->model, fingerprint, NULL) == HS_OK)
         json_object_set_new(object, "model", json_string(fingerprint));
     return object;

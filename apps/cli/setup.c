@@ -36,6 +36,17 @@ const char *cli_model_name(const cli_options *options) {
     return wanted && *wanted ? wanted : hs_demo_name(0);
 }
 
+hs_denoiser_options cli_denoiser_options(const cli_options *options) {
+    hs_denoiser_options wanted = hs_denoiser_options_default();
+    wanted.backend = options->backend;
+    wanted.precision = options->precision;
+    wanted.threads = options->threads;
+    wanted.h_space = options->h_space;
+    wanted.max_mem = options->max_mem;
+    wanted.profile = options->profile;
+    return wanted;
+}
+
 hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     const cli_options *options = session->options;
     const char *name = cli_model_name(options);
@@ -48,12 +59,10 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
     if (status != HS_OK)
         return status;
     hs_model_get_info(session->model, &session->info);
-    hs_denoiser_options wanted = hs_denoiser_options_default();
-    wanted.backend = options->backend;
-    wanted.threads = options->threads;
-    wanted.h_space = options->h_space;
-    wanted.max_mem = options->max_mem;
-    wanted.profile = options->profile;
+    hs_denoiser_options wanted = cli_denoiser_options(options);
+    if (wanted.precision == HS_PRECISION_FAST && !hs_cpu_has_bf16() && !options->quiet)
+        cli_message("note: this CPU does not multiply bf16; --precision fast saves memory here, "
+                    "and no time");
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 

@@ -11,7 +11,8 @@ typedef struct hs_demo_file {
     const char *name, *begin, *end;
 } hs_demo_file;
 
-#define HS_DEMO_FILE(symbol, path) {path, symbol, symbol##_end}
+#define HS_DEMO_FILE(symbol, path)                                                                 \
+    { path, symbol, symbol##_end }
 #define HS_DEMO_DECLARE(symbol) extern const char symbol[], symbol##_end[]
 #define HS_DEMO_MODEL(name)                                                                        \
     HS_DEMO_DECLARE(hs_##name##_index);                                                            \
@@ -88,8 +89,8 @@ hs_status hs_demo_classifier_open(const char *name, const hs_classifier_options 
     hs_blob blobs[HS_DEMO_FILES - HS_DEMO_MODEL_FILES];
     char label[64];
     snprintf(label, sizeof label, "%s-attributes (embedded)", name ? name : hs_demo_name(0));
-    hs_status status = hs_demo_blobs(name, HS_DEMO_MODEL_FILES, HS_DEMO_FILES - HS_DEMO_MODEL_FILES,
-                                     blobs, err);
+    hs_status status =
+        hs_demo_blobs(name, HS_DEMO_MODEL_FILES, HS_DEMO_FILES - HS_DEMO_MODEL_FILES, blobs, err);
     if (status != HS_OK)
         return status;
     return hs_classifier_open_blobs(label, blobs, HS_DEMO_FILES - HS_DEMO_MODEL_FILES, options,

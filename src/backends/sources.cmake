@@ -13,9 +13,10 @@ function(hs_kernels isa)
 endfunction()
 hs_kernels(generic)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(AVX512 -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
   hs_kernels(avx2 -mavx2 -mfma)
-  hs_kernels(avx512 -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
-    -mprefer-vector-width=512)
+  hs_kernels(avx512 ${AVX512})
+  hs_kernels(avx512bf16 ${AVX512} -mavx512bf16)
 endif()
 
 set(SOURCES

@@ -105,6 +105,9 @@ hs_status hs_inversion_describe(hs_inversion *job, hs_error *err) {
         json_object_set_new(object, "inversion", json_string(methods[job->options.method])) == 0 &&
         hs_put_numbers(object, "eta", sampler->eta, sampler->T, 17) &&
         (job->options.unchecked || hs_put_numbers(object, "psnr", job->psnr, job->n, 6));
+    const char *precision = hs_denoiser_precision_name(sampler->denoiser);
+    if (ok && precision)
+        ok = json_object_set_new(object, "precision", json_string(precision)) == 0;
     if (ok && job->options.method != HS_INVERT_DDIM)
         ok = hs_put_seeds(job, object);
     if (ok && job->residual)

@@ -47,6 +47,9 @@ static json_t *hs_inversion_identity(const hs_inversion *job, const char *finger
                   methods[job->options.method], "checked", !job->options.unchecked, "seed",
                   ddim ? (json_int_t)0 : (json_int_t)job->options.seed, "images", job->n, "pixels",
                   images, "steps", sampler->T, "eta", "timesteps");
+    const char *precision = hs_denoiser_precision_name(sampler->denoiser);
+    if (json && precision)
+        json_object_set_new(json, "precision", json_string(precision));
     for (int i = 0; json && i < sampler->T; i++) {
         json_array_append_new(json_object_get(json, "eta"), json_real(sampler->eta[i]));
         json_array_append_new(json_object_get(json, "timesteps"),

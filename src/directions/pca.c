@@ -92,6 +92,9 @@ static json_t *hs_pca_describe_options(const hs_pca_run *run) {
         json_object_set_new(json, "batch", json_integer(run->plan.batch));
         json_object_set_new(json, "kept", json_integer(run->plan.kept));
     }
+    const char *precision = hs_denoiser_precision_name(run->sampler->denoiser);
+    if (precision)
+        json_object_set_new(json, "precision", json_string(precision));
     if (o->around) {
         json_object_set_new(json, "around_seed", json_integer(o->around_seed));
         json_object_set_new(json, "around_delta", json_real(o->around_delta));

@@ -166,6 +166,9 @@ static json_t *hs_attribute_each(const hs_attribute_run *run, const hs_attribute
             json_decref(list);
             return one;
         }
+        if (options && hs_denoiser_precision_name(run->sampler->denoiser))
+            json_object_set_new(one, "precision",
+                                json_string(hs_denoiser_precision_name(run->sampler->denoiser)));
         json_array_append_new(list, one);
     }
     return list;

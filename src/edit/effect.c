@@ -152,6 +152,9 @@ static void hs_effect_describe_samples(const hs_effect_run *run, json_t *json) {
     }
     json_object_set_new(json, "h_space",
                         json_string(hs_h_space_name(hs_denoiser_h_space(sampler->denoiser))));
+    const char *precision = hs_denoiser_precision_name(sampler->denoiser);
+    if (precision)
+        json_object_set_new(json, "precision", json_string(precision));
     json_object_set_new(json, "timesteps", timesteps);
     json_object_set_new(json, "eta", eta);
     json_object_set_new(json, "z_seed", json_integer(sampler->z_seed));

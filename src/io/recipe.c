@@ -156,7 +156,8 @@ static hs_status hs_read_recipe(const json_t *object, hs_arena *arena, hs_recipe
                                 hs_error *err) {
     static const char *const known[] = {"format",  "version",     "model", "fingerprint", "seed",
                                         "latent",  "latent_item", "steps", "eta",         "z_seed",
-                                        "h_space", "asyrp",       "clip",  "edits",       NULL};
+                                        "h_space", "asyrp",       "clip",  "fast",        "edits",
+                                        NULL};
     const char *format;
     int version;
     HS_TRY(hs_json_get_string(object, "format", "", &format, err));
@@ -179,6 +180,7 @@ static hs_status hs_read_recipe(const json_t *object, hs_arena *arena, hs_recipe
     HS_TRY(hs_read_h_space(object, recipe, err));
     HS_TRY(hs_json_get_bool(object, "asyrp", false, &recipe->asyrp, err));
     HS_TRY(hs_json_get_bool(object, "clip", false, &recipe->clip, err));
+    HS_TRY(hs_json_get_bool(object, "fast", false, &recipe->fast, err));
     return hs_read_edits(object, arena, recipe, err);
 }
 
@@ -298,6 +300,7 @@ static hs_status hs_put_recipe(json_t *object, const hs_recipe *r, hs_error *err
     HS_TRY(hs_put_string(object, "h_space", hs_h_space_name(r->h_space), err));
     HS_TRY(hs_put(object, "asyrp", json_boolean(r->asyrp), err));
     HS_TRY(hs_put(object, "clip", json_boolean(r->clip), err));
+    HS_TRY(hs_put(object, "fast", json_boolean(r->fast), err));
     json_t *edits = json_array();
     HS_TRY(hs_put(object, "edits", edits, err)); /* the object's from here on */
     for (int i = 0; i < r->edit_count; i++)

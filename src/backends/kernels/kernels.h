@@ -10,6 +10,7 @@
 #ifndef HS_BACKENDS_KERNELS_H
 #define HS_BACKENDS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +25,8 @@ typedef enum hs_kernel_act {
 } hs_kernel_act;
 
 typedef struct hs_kernels {
-    const char *isa; /* "avx512", "avx2", "generic" */
+    const char *isa; /* "avx512bf16", "avx512", "avx2", "generic" */
+    bool bf16;       /* it multiplies bf16 pairs: bf16 saves time, not only memory */
 
     /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`; float inside a run
      * of 32 pixels, double across runs. x [pixels, channels]. */

@@ -7,6 +7,7 @@ extern const hs_kernels hs_kernels_generic;
 #if defined(__x86_64__)
 extern const hs_kernels hs_kernels_avx2;
 extern const hs_kernels hs_kernels_avx512;
+extern const hs_kernels hs_kernels_avx512bf16;
 
 static int hs_has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -21,6 +22,9 @@ static int hs_has_avx512(void) {
 
 const hs_kernels *hs_kernels_named(const char *isa) {
 #if defined(__x86_64__)
+    if (!strcmp(isa, "avx512bf16"))
+        return hs_has_avx512() && __builtin_cpu_supports("avx512bf16") ? &hs_kernels_avx512bf16
+                                                                       : NULL;
     if (!strcmp(isa, "avx512"))
         return hs_has_avx512() ? &hs_kernels_avx512 : NULL;
     if (!strcmp(isa, "avx2"))
@@ -30,8 +34,11 @@ const hs_kernels *hs_kernels_named(const char *isa) {
 }
 
 const hs_kernels *hs_kernels_get(void) {
-    const hs_kernels *best = hs_kernels_named("avx512");
-    if (!best)
-        best = hs_kernels_named("avx2");
-    return best ? best : &hs_kernels_generic;
+    static const char *const isas[] = {"avx512bf16", "avx512", "avx2"};
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        const hs_kernels *best = hs_kernels_named(isas[i]);
+        if (best)
+            return best;
+    }
+    return &hs_kernels_generic;
 }

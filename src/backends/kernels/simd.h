@@ -26,6 +26,7 @@
 
 typedef float hs_vec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
 typedef int32_t hs_ivec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
+typedef uint32_t hs_uvec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
 
 /* Keeps a broadcast in a register: folded into every multiply-add it would be
  * loaded again for each, and the loads would be the limit. */

@@ -85,10 +85,12 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     memset(plan, 0, sizeof *plan);
     plan->spec = *spec;
     int positions = (spec->tile + 2) * (spec->tile + 2);
+    plan->v_chunk = spec->bf16 && HS_WINO_PAIRS ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK;
+    plan->u_chunk = (spec->bf16 ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK) * HS_WINO_PANEL;
     for (int i = 0; i < spec->part_count; i++) {
         int chunks = hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK);
         plan->part_chunk[i] = plan->padded_c / HS_WINO_CHUNK;
-        plan->panel_floats[i] = (int64_t)positions * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
+        plan->panel_floats[i] = positions * chunks * plan->u_chunk;
         plan->in_c += spec->part_c[i];
         plan->padded_c += chunks * HS_WINO_CHUNK;
     }
@@ -100,7 +102,7 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     hs_winograd_cut_tasks(plan);
     hs_winograd_cut_blocks(plan);
     int64_t block = plan->spec.block;
-    plan->v_stride = hs_winograd_stride(block * plan->padded_c);
+    plan->v_stride = hs_winograd_stride(block * (plan->padded_c / HS_WINO_CHUNK) * plan->v_chunk);
     plan->m_stride = hs_winograd_stride(block * HS_WINO_PANEL);
     plan->v_floats = positions * plan->v_stride;
     plan->scratch_floats =
@@ -142,18 +144,24 @@ static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
     }
 }
 
+/* V of the group that begins at tile `begin`, at the first position. */
+HS_INLINE float *hs_winograd_group_v(const hs_winograd_block *b, int begin) {
+    const hs_winograd_plan *plan = b->plan;
+    return b->v + (int64_t)begin * (plan->padded_c / HS_WINO_CHUNK) * plan->v_chunk;
+}
+
 static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     const hs_winograd_plan *plan = b->plan;
     const float *pixel[36];
     int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
-    int64_t chunk_stride = (int64_t)(end - begin) * HS_WINO_CHUNK;
+    int64_t chunk_stride = (end - begin) * plan->v_chunk;
     for (int i = begin; i < end; i++) {
-        float *v = b->v + (int64_t)begin * plan->padded_c + (i - begin) * HS_WINO_CHUNK;
+        float *v = hs_winograd_group_v(b, begin) + (i - begin) * plan->v_chunk;
         for (int part = 0; part < plan->spec.part_count; part++) {
             int channels = plan->spec.part_c[part];
             hs_winograd_pixels(b, b->first + i, part, pixel);
             HS_KERNEL(hs_winograd_input)
-            (plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
+            (plan->spec.tile, plan->spec.bf16, pixel, channels, v, plan->v_stride, chunk_stride);
             v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
         }
     }
@@ -169,27 +177,25 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
 static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
     const hs_winograd_plan *plan = b->plan;
     int positions = plan->alpha * plan->alpha;
-    for (int e = 0; e < positions; e++) {
-        const float *v = b->v + e * plan->v_stride;
+    void (*product)(int, int, const float *, const float *, float *, bool) =
+        plan->spec.bf16 ? HS_KERNEL(hs_winograd_product_bf16) : HS_KERNEL(hs_winograd_product);
+    for (int e = 0; e < positions; e++)
         for (int part = 0; part < plan->spec.part_count; part++) {
             int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
             const float *u = b->item->weights[part] + panel * plan->panel_floats[part] +
-                             (int64_t)e * chunks * HS_WINO_CHUNK * HS_WINO_PANEL;
+                             e * chunks * plan->u_chunk;
             for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
                 int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
                 for (int group = 0; group < b->groups; group++) {
                     int begin = hs_winograd_group(b, group);
                     int rows = hs_winograd_group(b, group + 1) - begin;
-                    HS_KERNEL(hs_winograd_product)
-                    (rows, count,
-                     v + (int64_t)begin * plan->padded_c +
-                         (int64_t)(plan->part_chunk[part] + c) * rows * HS_WINO_CHUNK,
-                     u + (int64_t)c * HS_WINO_CHUNK * HS_WINO_PANEL,
-                     m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0);
+                    const float *v = hs_winograd_group_v(b, begin) + e * plan->v_stride +
+                                     (plan->part_chunk[part] + c) * rows * plan->v_chunk;
+                    product(rows, count, v, u + c * plan->u_chunk,
+                            m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0);
                 }
             }
         }
-    }
 }
 
 static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {

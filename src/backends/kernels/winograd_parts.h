@@ -32,6 +32,15 @@
 #define HS_Q (HS_A2 * HS_B2)
 
 #define HS_WINO_CHUNK 16 /* channels that lie together in V */
+/* Two channels that lie side by side as bf16 fill a float's place: the lower one in its
+ * lower half. U is kept so. V is, where the processor multiplies such pairs; elsewhere it
+ * stays float32 of rounded values, since widening it for every product would cost more
+ * than its memory is worth. */
+#if defined(__AVX512BF16__)
+#define HS_WINO_PAIRS true
+#else
+#define HS_WINO_PAIRS false
+#endif
 
 /* The first `count` < LANES floats; the others are 0. */
 HS_INLINE hs_vec hs_wino_load_some(const float *x, int count) {
@@ -46,6 +55,12 @@ HS_INLINE void hs_wino_store_some(float *x, hs_vec v, int count) {
         x[i] = v[i];
 }
 
+/* x rounded to the nearest bf16, ties to even, as the float32 that it is. */
+HS_INLINE hs_vec hs_wino_round(hs_vec x) {
+    hs_uvec bits = (hs_uvec)x;
+    return (hs_vec)((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+
 /*
  * M[rows][PANEL] = V[chunks][rows][CHUNK] U[chunks * CHUNK][PANEL] for one
  * position, or += with `more`; 1 <= rows <= ROWS. Each result is one chain over
@@ -53,15 +68,19 @@ HS_INLINE void hs_wino_store_some(float *x, hs_vec v, int count) {
  */
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
                                     bool more);
+/* The same for bf16 factors: u, and v with HS_WINO_PAIRS, are [CHUNK / 2] pairs a chunk. */
+void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, const float *u,
+                                         float *m, bool more);
 
 /*
  * B^T d B of one tile for channels [0, channels) of one part. pixel[y * alpha
  * + x] are the part's pixels, or zeros. Channel c of position e goes to
  * v[e * v_stride + (c / CHUNK) * chunk_stride + c % CHUNK]; channels up to the
- * next multiple of CHUNK become 0.
+ * next multiple of CHUNK become 0. With bf16 they are rounded, and lie in pairs with
+ * HS_WINO_PAIRS.
  */
-void HS_KERNEL(hs_winograd_input)(int tile, const float *const *pixel, int channels, float *v,
-                                  int64_t v_stride, int64_t chunk_stride);
+void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel, int channels,
+                                  float *v, int64_t v_stride, int64_t chunk_stride);
 
 /*
  * A^T M A of one tile and `count` <= PANEL channels, plus bias and residual

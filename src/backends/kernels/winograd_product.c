@@ -2,6 +2,20 @@
  * output channels, at one position. */
 #include "backends/kernels/winograd_parts.h"
 
+typedef hs_vec hs_winograd_sums[HS_WINO_ROWS][HS_WINO_VECTORS];
+
+HS_INLINE void hs_winograd_put_sums(int rows, hs_winograd_sums sum, float *m, bool more) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < HS_WINO_VECTORS; j++) {
+            float *to = m + i * HS_WINO_PANEL + j * HS_LANES;
+            if (more)
+                sum[i][j] += hs_load(to);
+            hs_store(to, sum[i][j]);
+        }
+}
+
 /* `rows` is a constant where this is inlined, so the sums stay in registers. */
 HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const float *u, float *m,
                                 bool more) {
@@ -33,37 +47,98 @@ HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const floa
                     sum[i][j] += x * w[j];
             }
         }
+    hs_winograd_put_sums(rows, sum, m, more);
+}
+
+/* Two channels of a pair after each other, or at once where the processor can. */
+HS_INLINE void hs_winograd_pair(int rows, int c, const float *v, const hs_uvec *pairs,
+                                hs_winograd_sums sum) {
+#if defined(__AVX512BF16__)
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        hs_vec x = hs_set1(v[i * (HS_WINO_CHUNK / 2) + c / 2]);
+        HS_KEEP(x);
+#pragma GCC unroll 4
+        for (int j = 0; j < HS_WINO_VECTORS; j++)
+            sum[i][j] =
+                (hs_vec)_mm512_dpbf16_ps((__m512)sum[i][j], (__m512bh)x, (__m512bh)pairs[j]);
+    }
+#else
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+        hs_vec w[HS_WINO_VECTORS];
+#pragma GCC unroll 4
+        for (int j = 0; j < HS_WINO_VECTORS; j++)
+            w[j] = half ? (hs_vec)(pairs[j] & 0xffff0000) : (hs_vec)(pairs[j] << 16);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            hs_vec x = hs_set1(v[i * HS_WINO_CHUNK + c + half]);
+            HS_KEEP(x);
+#pragma GCC unroll 4
+            for (int j = 0; j < HS_WINO_VECTORS; j++)
+                sum[i][j] += x * w[j];
+        }
+    }
+#endif
+}
+
+HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const float *u, float *m,
+                                     bool more) {
+    hs_winograd_sums sum;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < HS_WINO_VECTORS; j++) {
-            float *to = m + i * HS_WINO_PANEL + j * HS_LANES;
-            if (more)
-                sum[i][j] += hs_load(to);
-            hs_store(to, sum[i][j]);
+        for (int j = 0; j < HS_WINO_VECTORS; j++)
+            sum[i][j] = (hs_vec){0};
+    const int v_chunk = HS_WINO_PAIRS ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK;
+    int64_t next = (int64_t)chunks * (HS_WINO_CHUNK / 2) * HS_WINO_PANEL * 4;
+    for (int chunk = 0; chunk < chunks; chunk++, v += rows * v_chunk)
+#pragma GCC unroll 1
+        for (int c = 0; c < HS_WINO_CHUNK; c += 2, u += HS_WINO_PANEL) {
+            hs_uvec pairs[HS_WINO_VECTORS];
+#pragma GCC unroll 4
+            for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
+                __builtin_prefetch((const void *)((uintptr_t)u + (uintptr_t)(next + line)), 0, 2);
+#pragma GCC unroll 4
+            for (int j = 0; j < HS_WINO_VECTORS; j++)
+                pairs[j] = (hs_uvec)hs_load(u + j * HS_LANES);
+            hs_winograd_pair(rows, c, v, pairs, sum);
         }
+    hs_winograd_put_sums(rows, sum, m, more);
 }
+
+/* One body for each number of rows, so that it is a constant there. */
+#define HS_WINO_CASE(body, n)                                                                      \
+    case n:                                                                                        \
+        body(n, chunks, v, u, m, more);                                                            \
+        return;
+#define HS_WINO_6(body)                                                                            \
+    HS_WINO_CASE(body, 3) HS_WINO_CASE(body, 4) HS_WINO_CASE(body, 5) HS_WINO_CASE(body, 6)
+#define HS_WINO_14(body)                                                                           \
+    HS_WINO_6(body)                                                                                \
+    HS_WINO_CASE(body, 7)                                                                          \
+    HS_WINO_CASE(body, 8) HS_WINO_CASE(body, 9) HS_WINO_CASE(body, 10) HS_WINO_CASE(body, 11)      \
+        HS_WINO_CASE(body, 12) HS_WINO_CASE(body, 13) HS_WINO_CASE(body, 14)
+#if HS_WINO_ROWS == 14
+#define HS_WINO_REST(body) HS_WINO_14(body)
+#elif HS_WINO_ROWS == 6
+#define HS_WINO_REST(body) HS_WINO_6(body)
+#else
+#define HS_WINO_REST(body)
+#endif
+#define HS_WINO_ANY(body)                                                                          \
+    switch (rows) {                                                                                \
+        HS_WINO_REST(body)                                                                         \
+        HS_WINO_CASE(body, 2)                                                                      \
+    default: body(1, chunks, v, u, m, more);                                                       \
+    }
 
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
                                     bool more) {
-    switch (rows) {
-#if HS_WINO_ROWS >= 14
-    case 14: hs_winograd_rows(14, chunks, v, u, m, more); break;
-    case 13: hs_winograd_rows(13, chunks, v, u, m, more); break;
-    case 12: hs_winograd_rows(12, chunks, v, u, m, more); break;
-    case 11: hs_winograd_rows(11, chunks, v, u, m, more); break;
-    case 10: hs_winograd_rows(10, chunks, v, u, m, more); break;
-    case 9: hs_winograd_rows(9, chunks, v, u, m, more); break;
-    case 8: hs_winograd_rows(8, chunks, v, u, m, more); break;
-    case 7: hs_winograd_rows(7, chunks, v, u, m, more); break;
-#endif
-#if HS_WINO_ROWS >= 6
-    case 6: hs_winograd_rows(6, chunks, v, u, m, more); break;
-    case 5: hs_winograd_rows(5, chunks, v, u, m, more); break;
-    case 4: hs_winograd_rows(4, chunks, v, u, m, more); break;
-    case 3: hs_winograd_rows(3, chunks, v, u, m, more); break;
-#endif
-    case 2: hs_winograd_rows(2, chunks, v, u, m, more); break;
-    default: hs_winograd_rows(1, chunks, v, u, m, more); break;
-    }
+    HS_WINO_ANY(hs_winograd_rows)
+}
+
+void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, const float *u,
+                                         float *m, bool more) {
+    HS_WINO_ANY(hs_winograd_rows_bf16)
 }

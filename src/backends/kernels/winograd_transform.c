@@ -13,6 +13,8 @@
  * and G has the rows (1, t, t^2) / N(t), N(t) the product of t's distances to
  * the other points, and (0, 0, 1). For 0, 1, -1 and infinity, likewise.
  */
+#include <string.h>
+
 #include "backends/kernels/winograd_parts.h"
 
 /* y = B^T d. */
@@ -56,11 +58,23 @@ typedef struct hs_winograd_input_lanes {
     int c, count;
     float *v;
     int64_t v_stride;
+    bool bf16;
 } hs_winograd_input_lanes;
 
 HS_INLINE hs_vec hs_winograd_pixel(const hs_winograd_input_lanes *in, int at) {
     const float *x = in->pixel[at] + in->c;
     return in->count < HS_LANES ? hs_wino_load_some(x, in->count) : hs_load(x);
+}
+
+HS_INLINE void hs_winograd_put(float *v, hs_vec y, bool bf16) {
+#if defined(__AVX512BF16__)
+    if (bf16) {
+        __m256bh pairs = _mm512_cvtneps_pbh((__m512)y);
+        memcpy(v, &pairs, sizeof pairs);
+        return;
+    }
+#endif
+    hs_store(v, bf16 ? hs_wino_round(y) : y);
 }
 
 /* Row i of B^T d, times B, to where its positions lie. */
@@ -71,7 +85,7 @@ HS_INLINE void hs_winograd_input_row(int tile, const hs_winograd_input_lanes *in
     hs_winograd_bt(tile, t, y);
 #pragma GCC unroll 6
     for (int x = 0; x < alpha; x++)
-        hs_store(in->v + (i * alpha + x) * in->v_stride, y[x]);
+        hs_winograd_put(in->v + (i * alpha + x) * in->v_stride, y[x], in->bf16);
 }
 
 HS_INLINE void hs_winograd_input_2(const hs_winograd_input_lanes *in) {
@@ -127,27 +141,30 @@ HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in
     hs_winograd_input_end(in, 5, 6);
 }
 
-HS_INLINE void hs_winograd_input_tile(int tile, const float *const *pixel, int channels, float *v,
-                                      int64_t v_stride, int64_t chunk_stride) {
-    hs_winograd_input_lanes in = {pixel, 0, HS_LANES, v, v_stride};
+HS_INLINE void hs_winograd_input_tile(int tile, bool bf16, const float *const *pixel, int channels,
+                                      float *v, int64_t v_stride, int64_t chunk_stride) {
+    hs_winograd_input_lanes in = {pixel, 0, HS_LANES, v, v_stride, bf16};
     for (; in.c + HS_LANES <= channels; in.c += HS_LANES) {
         in.v = v + in.c / HS_WINO_CHUNK * chunk_stride + in.c % HS_WINO_CHUNK;
         hs_winograd_input_all(tile, &in);
     }
     int end = (channels + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
     for (int c = in.c; c < end; c += HS_LANES) {
-        hs_winograd_input_lanes some = {pixel, c, channels > c ? channels - c : 0, v, v_stride};
+        hs_winograd_input_lanes some = {pixel, c,        channels > c ? channels - c : 0,
+                                        v,     v_stride, bf16};
         some.v = v + c / HS_WINO_CHUNK * chunk_stride + c % HS_WINO_CHUNK;
         hs_winograd_input_all(tile, &some);
     }
 }
 
-void HS_KERNEL(hs_winograd_input)(int tile, const float *const *pixel, int channels, float *v,
-                                  int64_t v_stride, int64_t chunk_stride) {
-    if (tile == 4)
-        hs_winograd_input_tile(4, pixel, channels, v, v_stride, chunk_stride);
+void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel, int channels,
+                                  float *v, int64_t v_stride, int64_t chunk_stride) {
+    if (tile == 4 && bf16)
+        hs_winograd_input_tile(4, true, pixel, channels, v, v_stride, chunk_stride);
+    else if (tile == 4)
+        hs_winograd_input_tile(4, false, pixel, channels, v, v_stride, chunk_stride);
     else
-        hs_winograd_input_tile(2, pixel, channels, v, v_stride, chunk_stride);
+        hs_winograd_input_tile(2, bf16, pixel, channels, v, v_stride, chunk_stride);
 }
 
 /* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,

@@ -25,9 +25,32 @@ HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_str
                 g[i][0] * x[0][k] + g[i][1] * x[x_stride][k] + g[i][2] * x[2 * x_stride][k];
 }
 
+/* Where the values of one input channel go: in bf16 into its half of the pair. */
+typedef struct hs_winograd_packed {
+    float *u;
+    int64_t stride; /* floats from one position to the next */
+    bool bf16;
+    int half; /* of the pair */
+} hs_winograd_packed;
+
+HS_INLINE void hs_winograd_pack(const hs_winograd_packed *to, int position, const double *x) {
+    float *u = to->u + position * to->stride;
+    uint16_t *halves = (uint16_t *)u + to->half;
+    for (int k = 0; k < HS_WINO_PANEL && !to->bf16; k++)
+        u[k] = (float)x[k];
+    for (int k = 0; k < HS_WINO_PANEL && to->bf16; k += HS_LANES) {
+        hs_vec y;
+        for (int i = 0; i < HS_LANES; i++)
+            y[i] = (float)x[k + i];
+        hs_uvec bits = (hs_uvec)hs_wino_round(y);
+        for (int i = 0; i < HS_LANES; i++)
+            halves[2 * (k + i)] = (uint16_t)(bits[i] >> 16);
+    }
+}
+
 /* G g G^T of one input channel and a panel of output channels: g [3][3]. */
-HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g, float *u,
-                                      int64_t stride) {
+HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g,
+                                      const hs_winograd_packed *to) {
     const int alpha = tile + 2;
     hs_winograd_lanes half[6 * 3], whole[6];
     for (int x = 0; x < 3; x++)
@@ -35,8 +58,7 @@ HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g, floa
     for (int y = 0; y < alpha; y++) {
         hs_winograd_g(tile, half + 3 * y, 1, whole, 1);
         for (int x = 0; x < alpha; x++)
-            for (int k = 0; k < HS_WINO_PANEL; k++)
-                u[(y * alpha + x) * stride + k] = (float)whole[x][k];
+            hs_winograd_pack(to, y * alpha + x, whole[x]);
     }
 }
 
@@ -45,21 +67,24 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
     int count = rest < HS_WINO_PANEL ? rest : HS_WINO_PANEL;
     int padded_c = (kernel->in_c + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
     int positions = (kernel->tile + 2) * (kernel->tile + 2);
-    int64_t stride = (int64_t)padded_c * HS_WINO_PANEL;
+    int64_t row = HS_WINO_PANEL, stride = (kernel->bf16 ? padded_c / 2 : padded_c) * row;
+    int whole = kernel->bf16 ? kernel->in_c / 2 : kernel->in_c; /* rows that all channels fill */
     hs_winograd_lanes g[9];
     memset(g, 0, sizeof g);
     for (int e = 0; e < positions; e++) /* channels that do not exist */
-        memset(packed + e * stride + (int64_t)kernel->in_c * HS_WINO_PANEL, 0,
-               (size_t)(padded_c - kernel->in_c) * HS_WINO_PANEL * sizeof(float));
+        memset(packed + e * stride + whole * row, 0,
+               (size_t)(stride - whole * row) * sizeof(float));
     for (int c = 0; c < kernel->in_c; c++) {
         for (int k = 0; k < count; k++) {
             const float *w = kernel->w + (first + k) * kernel->out_stride + c * kernel->in_stride;
             for (int tap = 0; tap < 9; tap++)
                 g[tap][k] = (double)w[kernel->flip ? 8 - tap : tap];
         }
+        hs_winograd_packed to = {packed + (kernel->bf16 ? c / 2 : c) * row, stride, kernel->bf16,
+                                 c % 2};
         if (kernel->tile == 4)
-            hs_winograd_one_kernel(4, g, packed + (int64_t)c * HS_WINO_PANEL, stride);
+            hs_winograd_one_kernel(4, g, &to);
         else
-            hs_winograd_one_kernel(2, g, packed + (int64_t)c * HS_WINO_PANEL, stride);
+            hs_winograd_one_kernel(2, g, &to);
     }
 }

@@ -74,7 +74,7 @@ static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, 0, INT64_MAX, 0}};
 
 int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int64_t w) {
     const hs_od_conv_row *row = hs_od_conv_generic;
-    if (!strcmp(isa, "avx512"))
+    if (!strcmp(isa, "avx512") || !strcmp(isa, "avx512bf16"))
         row = hs_od_conv_avx512;
     else if (!strcmp(isa, "avx2"))
         row = hs_od_conv_avx2;

@@ -92,6 +92,10 @@ void hs_od_free(hs_exec *exec) {
     free(exec);
 }
 
+static bool hs_od_has_bf16(void) {
+    return hs_kernels_get()->bf16;
+}
+
 const hs_backend hs_backend_onednn = {
     .name = "onednn",
     .plan = hs_od_plan,
@@ -101,4 +105,5 @@ const hs_backend hs_backend_onednn = {
     .trim = hs_od_trim,
     .cache_new = hs_od_weights_new,
     .cache_free = hs_od_weights_free,
+    .has_bf16 = hs_od_has_bf16,
 };

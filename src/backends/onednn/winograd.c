@@ -91,10 +91,22 @@ static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_t
     }
 }
 
+/* Pixels and eps themselves, the network's first and last convolution, stay float32. */
+#define HS_OD_BF16_CHANNELS 16
+
+static bool hs_od_winograd_bf16(const hs_od_planner *p, const hs_od_conv_spec *s,
+                                const hs_od_part *parts, int count) {
+    int64_t inputs = 0;
+    for (int i = 0; i < count; i++)
+        inputs += parts[i].channels;
+    return p->options->bf16 && inputs >= HS_OD_BF16_CHANNELS && s->out_c >= HS_OD_BF16_CHANNELS;
+}
+
 static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
     hs_winograd_spec spec = {.h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
     spec.out_c = (int)s->out_c;
+    spec.bf16 = hs_od_winograd_bf16(p, s, parts, count);
     spec.upsample = s->upsample;
     spec.part_count = count;
     for (int i = 0; i < count; i++)
@@ -127,6 +139,7 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         w->weights[i] = (hs_od_winograd_weight){
             .tile = w->plan.spec.tile,
+            .bf16 = w->plan.spec.bf16,
             .panels = w->plan.panels,
             .panel_floats = w->plan.panel_floats[i],
             .outputs = kernel->dim[0],
@@ -149,6 +162,15 @@ static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, 
     return HS_OK;
 }
 
+static const char *hs_od_winograd_kind(const hs_winograd_spec *spec, bool prepared) {
+    static const char *const kinds[2][2][2] = {
+        {{"conv2d 3x3, Winograd 2", "conv2d 3x3, Winograd 2, prepared"},
+         {"conv2d 3x3, Winograd 4", "conv2d 3x3, Winograd 4, prepared"}},
+        {{"conv2d 3x3, Winograd 2, bf16", "conv2d 3x3, Winograd 2, bf16, prepared"},
+         {"conv2d 3x3, Winograd 4, bf16", "conv2d 3x3, Winograd 4, bf16, prepared"}}};
+    return kinds[spec->bf16][spec->tile == 4][prepared];
+}
+
 /* The step that comes first, or NULL, and the buffers that it fills for `w`. */
 static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_winograd *w,
                                     hs_od_prepare **out) {
@@ -158,8 +180,7 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     if (!w->plan.load_tasks && !w->fresh)
         return HS_OK;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_prepare), hs_od_run_prepare, value, &step));
-    step->kind = w->plan.spec.tile == 4 ? "conv2d 3x3, Winograd 4, prepared"
-                                        : "conv2d 3x3, Winograd 2, prepared";
+    step->kind = hs_od_winograd_kind(&w->plan.spec, true);
     step->flops = 0; /* all in the next step */
     if (w->plan.load_tasks)
         HS_TRY(hs_od_new_buffer(p, w->n * w->plan.v_floats, &w->v));
@@ -186,7 +207,7 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
     hs_od_describe_weights(p, s, parts, &w);
     HS_TRY(hs_od_plan_prepare(p, s->value, &w, &prepare));
     HS_TRY(hs_od_new_step(p, sizeof w, hs_od_run_winograd, s->value, &step));
-    step->kind = tile == 4 ? "conv2d 3x3, Winograd 4" : "conv2d 3x3, Winograd 2";
+    step->kind = hs_od_winograd_kind(&w.plan.spec, false);
     step->flops = 18.0 * w.n * (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
     w.base = *step;
     hs_od_winograd *placed = (hs_od_winograd *)step;
