@@ -21,6 +21,7 @@ static const char doc[] =
 #define CLI_DEMO_RANGE 3.0   /* sigma */
 #define CLI_DEMO_SEED 1000   /* first portrait shown: none of those that PCA saw */
 #define CLI_DEMO_RANDOM 7919 /* seed of the random directions */
+#define CLI_DEMO_STEPS 25    /* where --steps says nothing: a demo is to be quick */
 
 typedef struct cli_demo_options {
     cli_options common;
@@ -28,7 +29,7 @@ typedef struct cli_demo_options {
 } cli_demo_options;
 
 static const struct argp_option demo_options[] = {
-    {"samples", 'n', "N", 0, "Samples that PCA sees; default 200", 1},
+    {"samples", 'n', "N", 0, "Samples that PCA sees; default 150", 1},
     {"components", 'k', "K", 0, "Components kept; default 10", 1},
     {"shown", 's', "S", 0, "Components shown; default 6", 1},
     {0}};
@@ -274,8 +275,10 @@ static hs_status cli_demo_work(cli_session *session, const cli_demo_options *opt
 }
 
 int cli_demo(int argc, char **argv) {
-    cli_demo_options options = {.samples = 200, .components = 10, .shown = 6};
+    cli_demo_options options = {.samples = 150, .components = 10, .shown = 6};
     cli_parse_command(&demo_argp, argc, argv, &options);
+    if (!options.common.steps)
+        options.common.steps = CLI_DEMO_STEPS;
     if (options.components >= options.samples)
         cli_usage_error("-k: %d components need at least %d samples, -n is %d", options.components,
                         options.components + 1, options.samples);
