@@ -50,7 +50,7 @@ _hspace() {
     info) options="$common --profile --steps --verify" ;;
     sample) options="$common --profile $sampling $start" ;;
     edit) options="$common $sampling $start --direction --window --replay --profile
-        --same-step --item --cumulative --swap-h --interpolate --space --points" ;;
+        --same-step --item --cumulative --random --swap-h --interpolate --space --points" ;;
     pca) options="$common --profile $sampling --seed --samples --components --joint --align --around --delta
         --exact --incremental --batch --resume --preview" ;;
     annotate) options="$common --profile $sampling --seed --samples --classifier --preprocess --class-names

@@ -19,6 +19,7 @@ enum {
     KEY_REPLAY,
     KEY_ITEM,
     KEY_CUMULATIVE,
+    KEY_RANDOM,
     KEY_SWAP,
     KEY_INTERPOLATE,
     KEY_SPACE,
@@ -34,6 +35,8 @@ static const struct argp_option edit_options[] = {
      "One -d after the other along the columns: the original, with the first, with the first two "
      "...",
      3},
+    {"random", KEY_RANDOM, "SEED", 0,
+     "In place of each -d a random direction that has its norm at every step, to compare with", 3},
     {"swap-h", KEY_SWAP, "A,B", 0,
      "Two seeds, or items of --latent: each also with the h of the other, at every step", 4},
     {"interpolate", KEY_INTERPOLATE, "lerp|slerp|sqrt", 0,
@@ -76,6 +79,10 @@ static error_t cli_edit_parse(int key, char *arg, struct argp_state *state) {
     case KEY_REPLAY: options->replay = arg; return 0;
     case KEY_ITEM: cli_parse_items(&options->common, arg); return 0;
     case KEY_CUMULATIVE: options->cumulative = true; return 0;
+    case KEY_RANDOM:
+        options->random = true;
+        options->random_seed = cli_option_int("--random", arg, 0, INT32_MAX);
+        return 0;
     case KEY_SWAP: cli_parse_swap(options, arg); return 0;
     case KEY_INTERPOLATE: cli_parse_blend(options, arg); return 0;
     case KEY_SPACE: cli_parse_spaces(options, arg); return 0;
@@ -230,6 +237,21 @@ static hs_status cli_edit_show(const cli_session *session, const cli_run *run, b
     return status;
 }
 
+/* --random: each direction makes way for one of chance with its norm at every step. */
+static hs_status cli_edit_random(cli_session *session, int seed, hs_error *err) {
+    for (int i = 0; i < session->options->direction_count; i++) {
+        hs_directions *random = NULL;
+        hs_status status =
+            hs_directions_random_like(session->fitted[i], (int64_t)seed + i, &random, err);
+        if (status != HS_OK)
+            return status;
+        hs_directions_free(session->fitted[i]);
+        session->fitted[i] = random;
+        session->edits[i].directions = random;
+    }
+    return HS_OK;
+}
+
 /* The session and the run, as the options say. */
 static hs_status cli_edit_open(cli_session *session, const cli_edit_options *edit,
                                cli_output_kind kind, cli_run *run, hs_error *err) {
@@ -247,6 +269,8 @@ static hs_status cli_edit_open(cli_session *session, const cli_edit_options *edi
         status = cli_pick_items(session, err);
     if (status == HS_OK)
         status = cli_open_directions(session, err);
+    if (status == HS_OK && edit->random)
+        status = cli_edit_random(session, edit->random_seed, err);
     if (status == HS_OK && recipe && options->sigma_profile)
         status = cli_fail(err, HS_ERROR_UNSUPPORTED,
                           "--recipe: a recipe has no place for --profile sigma");
@@ -294,6 +318,10 @@ static void cli_edit_check(const cli_edit_options *options) {
     const cli_options *common = &options->common;
     if (common->items && !common->latent)
         cli_usage_error("--item: there is no --latent to take it from");
+    if (options->random && (options->recipe || options->replay))
+        cli_usage_error("--random: a recipe has no place for directions of chance");
+    if (options->random && (options->swap || options->interpolate))
+        cli_usage_error("--random: takes the place of -d, not of --swap-h or --interpolate");
     if (options->swap || options->interpolate) {
         if (options->replay)
             cli_usage_error("--replay goes without --swap-h and --interpolate");

@@ -9,6 +9,8 @@ typedef struct cli_edit_options {
     cli_options common;
     const char *recipe, *replay;
     bool cumulative;
+    bool random; /* directions of chance in place of those of -d */
+    int random_seed;
     bool space_given;
     int space_count;
     hs_space spaces[3]; /* --space */

@@ -5,12 +5,13 @@
         --embedding 64 --widths 64,128,192 --depths 2,1,1
     python classifier.py avatars DATA OUT --name avatars32-judge --seed 1 --seconds 150 \\
         --embedding 40 --widths 40,104,176 --depths 1,2,1
-    python classifier.py avatars DATA OUT --name avatars64-attributes --size 64 --steps 4000
+    python classifier.py avatars DATA OUT --name avatars64-attributes --size 64 --steps 4000 \\
+        --embedding 64 --widths 64,128,192 --depths 2,1,1
     python classifier.py faces DATA OUT --name faces64-attributes --size 64 --steps 4000 \\
-        --widths 64,128,256 --depths 2,2,2 --decay 0.05 --dtype f16
+        --embedding 64 --widths 64,128,192 --depths 2,1,1 --decay 0.05
 
-DATA is a data folder (data.py). The last --hold-out images in order of their names are never
-trained on. OUT becomes a transformers folder of ResNetForImageClassification:
+DATA is a data folder (data.py). The last images in order of their names (2 000 of avatars,
+1 000 of faces) are never trained on. OUT becomes a transformers folder of ResNetForImageClassification:
 config.json, model.safetensors, preprocessor_config.json and README.md, the
 card with the accuracy on the held-out images.
 

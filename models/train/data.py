@@ -6,6 +6,7 @@ and attributes.csv (the column `file`, then one column an attribute).
 import csv
 import io
 import pathlib
+import re
 import tarfile
 
 import numpy as np
@@ -57,3 +58,27 @@ def load_labels(data):
     values = np.array([[float(row[name]) if row[name] else np.nan for name in names]
                        for row in rows], dtype=np.float32)
     return names, values, np.nanmax(values, axis=0)
+
+
+def load_names(data):
+    """The images' file names, in the same order."""
+    with open(data / "attributes.csv", newline="") as file:
+        return sorted(row["file"] for row in csv.DictReader(file))
+
+
+def load_samples(path, size):
+    """uint8 [n,size,size,3] from a folder of images, in order of their names' numbers, or from
+    one picture of tiles without gaps, row by row."""
+    if path.is_dir():
+        files = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES]
+        files.sort(key=lambda f: [int(n) for n in re.findall(r"\d+", f.stem)])
+        images = [np.asarray(Image.open(f).convert("RGB")) for f in files]
+        if not images or any(image.shape != (size, size, 3) for image in images):
+            raise SystemExit(f"{path}: expected images of {size} x {size}")
+        return np.stack(images)
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+    height, width = sheet.shape[:2]
+    if height % size or width % size:
+        raise SystemExit(f"{path}: {width} x {height} is not made of tiles of {size} x {size}")
+    tiles = sheet.reshape(height // size, size, width // size, size, 3).swapaxes(1, 2)
+    return tiles.reshape(-1, size, size, 3)

@@ -26,13 +26,23 @@ static int remove_folder(void **state) {
     return 0;
 }
 
-static void assert_same_file(const char *folder, const char *a, const char *b) {
+static bool same_file(const char *folder, const char *a, const char *b) {
     size_t a_size, b_size;
     char *a_bytes = hs_read_all(folder, a, &a_size), *b_bytes = hs_read_all(folder, b, &b_size);
-    if (a_size != b_size || memcmp(a_bytes, b_bytes, a_size) != 0)
-        fail_msg("%s and %s differ", a, b);
+    bool same = a_size == b_size && memcmp(a_bytes, b_bytes, a_size) == 0;
     free(b_bytes);
     free(a_bytes);
+    return same;
+}
+
+static void assert_same_file(const char *folder, const char *a, const char *b) {
+    if (!same_file(folder, a, b))
+        fail_msg("%s and %s differ", a, b);
+}
+
+static void assert_different_file(const char *folder, const char *a, const char *b) {
+    if (same_file(folder, a, b))
+        fail_msg("%s and %s are the same", a, b);
 }
 
 /* Tensor `name` of a file, which must have `count` values, malloc'ed. */
@@ -140,6 +150,26 @@ static void test_cumulative(void **state) {
     assert_same_file(folder, "steps/002_seed_3_+_pca__0___-1.png", "both.png");
 }
 
+/* Directions of chance: fixed by their seed, of the norm of those they replace (none, where
+ * the strength is 0), and not these. */
+static void test_random(void **state) {
+    const char *folder = *state;
+    json_t *report = hs_run_json(folder, "$H edit --json --quiet --steps 4 --eta 0.5 --seed 3 "
+                                         "-d pca.safetensors#1=0..2:2 --random 7 -o chance/");
+    json_t *edit = json_array_get(json_object_get(report, "edits"), 0);
+    assert_string_equal(json_string_value(json_object_get(edit, "name")), "random1");
+    json_decref(report);
+    assert_same_file(folder, "chance/000_seed_3_strength_0.png", "plain/000_seed_3.png");
+    assert_different_file(folder, "chance/001_seed_3_strength_+2.png", "plain/000_seed_3.png");
+    assert_different_file(folder, "chance/001_seed_3_strength_+2.png", "first.png");
+    hs_run_ok(folder, "$H edit --quiet --steps 4 --eta 0.5 --seed 3 -d pca.safetensors#1=2 "
+                      "--random 7 -o again.png");
+    assert_same_file(folder, "again.png", "chance/001_seed_3_strength_+2.png");
+    hs_run_ok(folder, "$H edit --quiet --steps 4 --eta 0.5 --seed 3 -d pca.safetensors#1=2 "
+                      "--random 8 -o other.png");
+    assert_different_file(folder, "other.png", "again.png");
+}
+
 /* One item of a latent file, by its recipe too. */
 static void test_item(void **state) {
     const char *folder = *state;
@@ -192,8 +222,8 @@ static void test_noise_direction(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_swap), cmocka_unit_test(test_interpolate),
-        cmocka_unit_test(test_cumulative), cmocka_unit_test(test_item),
-        cmocka_unit_test(test_noise_direction)};
+        cmocka_unit_test(test_swap),       cmocka_unit_test(test_interpolate),
+        cmocka_unit_test(test_cumulative), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_item),       cmocka_unit_test(test_noise_direction)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

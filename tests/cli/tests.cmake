@@ -26,6 +26,7 @@ add_test(NAME rooms COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/rooms.sh)
 add_test(NAME exports COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/exports.sh $<TARGET_FILE:hspace_shared>)
 add_test(NAME documented COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/documented.sh $<TARGET_FILE:hspace>)
 add_test(NAME tour COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/tour.sh $<TARGET_FILE:hspace>)
+add_test(NAME cards COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/cards.sh $<TARGET_FILE:hspace>)
 if(NOT CMAKE_C_FLAGS MATCHES "sanitize") # whose libraries a plain program cannot use
   add_test(NAME install COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/install.sh ${CMAKE_BINARY_DIR}
     ${CMAKE_C_COMPILER})
