@@ -18,7 +18,8 @@ processor without bf16).
 
 It goes on for the recipe's steps, or until --seconds of training were spent over all starts
 if that comes first: the learning rate follows whichever is further. Stopped at any time and
-started again with the same --work, it goes on from its last checkpoint. The seed fixes
+started again with the same --work, it goes on from its last checkpoint. --start takes the
+weights of a folder to begin with, such as the published ones. The seed fixes
 weights, order, noise and timesteps; a different device, batch or library version gives a
 different model all the same. Needs what requirements.txt names.
 """
@@ -59,6 +60,7 @@ def arguments():
     p.add_argument("--steps", type=int, help="default: the recipe's")
     p.add_argument("--batch", type=int, help="default: the recipe's; on a CPU 64 is more than enough")
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--start", type=pathlib.Path, help="a diffusers folder of the recipe's shape to begin with")
     p.add_argument("--samples", type=int, default=0,
                    help="so many samples (eta 1) into WORK/samples.png, 32 in a row, for card.py")
     p.add_argument("--compile", action="store_true", help="torch.compile; pays on a GPU")
@@ -110,7 +112,11 @@ class Run:
     def __init__(self, a):
         self.a, self.r = a, a.recipe
         torch.manual_seed(a.seed)
-        self.model = new_model(self.r).to(a.device, memory_format=torch.channels_last)
+        self.model = new_model(self.r)
+        if a.start:
+            stored = UNet2DModel.from_pretrained(a.start / "unet", torch_dtype=torch.float32)
+            self.model.load_state_dict(stored.state_dict())
+        self.model = self.model.to(a.device, memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.r["rate"], betas=(0.9, 0.99),
                                            weight_decay=1e-4, fused=a.device == "cuda")
