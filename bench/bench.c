@@ -46,6 +46,16 @@ double bench_error(const float *found, const float *expected, size_t count) {
     return worst / largest;
 }
 
+double bench_rms_error(const float *found, const float *expected, size_t count) {
+    double difference = 0, square = 0;
+    for (size_t i = 0; i < count; i++) {
+        double e = (double)found[i] - (double)expected[i];
+        difference += e * e;
+        square += (double)expected[i] * (double)expected[i];
+    }
+    return sqrt(difference / square);
+}
+
 int bench_compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -54,7 +64,7 @@ int bench_compare(const void *a, const void *b) {
 static int usage(void) {
     fputs("usage: hs_bench peak THREADS\n"
           "       hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] "
-          "[--reference]\n"
+          "[--reference] [--fast]\n"
           "       hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] "
           "[--job] [--power] [--expected FILE]\n"
           "       hs_bench random-model FOLDER SIZE\n"
@@ -67,7 +77,9 @@ static int usage(void) {
 static int run_pass(int argc, char **argv) {
     bench_pass_options options = {argv[0], atoi(argv[1]), atoi(argv[2]), atoi(argv[3])};
     for (int i = 4; i < argc; i++) {
-        if (!strcmp(argv[i], "--reference"))
+        if (!strcmp(argv[i], "--fast"))
+            options.fast = true;
+        else if (!strcmp(argv[i], "--reference"))
             options.reference = true;
         else if (!strcmp(argv[i], "--output") && i + 1 < argc)
             options.output = argv[++i];

@@ -14,6 +14,7 @@ typedef struct bench_pass_options {
     const char *output;   /* write eps here, raw float32, or NULL */
     const char *expected; /* compare eps with this file, or NULL */
     bool reference;       /* compare eps with the reference back end instead */
+    bool fast;            /* HS_PRECISION_FAST */
 } bench_pass_options;
 int bench_pass(const bench_pass_options *options);
 
@@ -55,6 +56,8 @@ double bench_seconds(void); /* monotonic */
 double bench_cpu_seconds(void);
 /* Largest difference relative to the largest expected value. */
 double bench_error(const float *found, const float *expected, size_t count);
+/* Likewise the rms of the difference over that of `expected`. */
+double bench_rms_error(const float *found, const float *expected, size_t count);
 int bench_compare(const void *a, const void *b); /* of doubles, for qsort */
 
 #endif

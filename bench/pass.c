@@ -14,12 +14,14 @@ static int failed(const hs_error *err) {
     return 1;
 }
 
-static int compare_file(const char *path, const float *eps, size_t count, double *error) {
+static int compare_file(const char *path, const float *eps, size_t count, double *error,
+                        double *rms) {
     float *expected = malloc(count * sizeof *expected);
     FILE *file = fopen(path, "rb");
     int status = 1;
     if (expected && file && fread(expected, sizeof *expected, count, file) == count) {
         *error = bench_error(eps, expected, count);
+        *rms = bench_rms_error(eps, expected, count);
         status = 0;
     } else {
         fprintf(stderr, "hs_bench: %s: cannot read %zu values\n", path, count);
@@ -41,7 +43,7 @@ static int write_file(const char *path, const float *eps, size_t count) {
 }
 
 static int compare_reference(hs_model *model, int n, const float *x, const int *t, const float *eps,
-                             size_t count, double *error) {
+                             size_t count, double *error, double *rms) {
     hs_error err;
     hs_denoiser *denoiser = NULL;
     hs_denoiser_options options = hs_denoiser_options_default();
@@ -54,6 +56,7 @@ static int compare_reference(hs_model *model, int n, const float *x, const int *
         return failed(&err);
     }
     *error = bench_error(eps, expected, count);
+    *rms = bench_rms_error(eps, expected, count);
     hs_denoiser_free(denoiser);
     free(expected);
     return 0;
@@ -70,6 +73,7 @@ int bench_pass(const bench_pass_options *o) {
     hs_model_get_info(model, &info);
     hs_denoiser_options options = hs_denoiser_options_default();
     options.threads = o->threads;
+    options.precision = o->fast ? HS_PRECISION_FAST : HS_PRECISION_F32;
     int64_t bytes;
     if (hs_denoiser_create(model, &options, &denoiser, &err) != HS_OK ||
         hs_denoiser_bytes(denoiser, o->n, &bytes, &err) != HS_OK)
@@ -101,16 +105,16 @@ int bench_pass(const bench_pass_options *o) {
     printf("median_ms=%.3f min_ms=%.3f cpu_ms=%.3f gflops=%.1f load_ms=%.0f rss_mb=%.0f",
            median * 1e3, seconds[0] * 1e3, cpu[o->repeats / 2] * 1e3,
            2e-9 * (double)info.macs * o->n / median, load * 1e3, (double)usage.ru_maxrss / 1024);
-    double error = 0;
+    double error = 0, rms = 0;
     int status = 0;
     if (o->output)
         status = write_file(o->output, eps, count);
     if (status == 0 && o->expected)
-        status = compare_file(o->expected, eps, count, &error);
+        status = compare_file(o->expected, eps, count, &error, &rms);
     else if (status == 0 && o->reference)
-        status = compare_reference(model, o->n, x, t, eps, count, &error);
+        status = compare_reference(model, o->n, x, t, eps, count, &error, &rms);
     if (status == 0 && (o->expected || o->reference))
-        printf(" error=%.2g", error);
+        printf(" error=%.2g rms=%.2g", error, rms);
     printf("\n");
     free(seconds);
     free(cpu);

@@ -1,17 +1,19 @@
 """The peer of bench/run: the same pass in PyTorch and diffusers, or for a folder
 of the Keras DDPM family in keras_ddpm.py.
 
-    peer.py MODEL N REPEATS THREADS MODE OUTPUT
+    peer.py MODEL N REPEATS THREADS MODE OUTPUT [EXPECTED]
 
 MODE is contiguous, channels_last, compile (channels_last compiled) or
-compile_contiguous. Prints key=value pairs like hs_bench and writes eps, raw
-float32, to OUTPUT. The allocator is the caller's choice (LD_PRELOAD).
+compile_contiguous; with _bf16 at its end weights and image are bf16. Prints
+key=value pairs like hs_bench and writes eps, raw float32, to OUTPUT; rms is its
+difference from EXPECTED, a file like it, over the rms of that. The allocator is the caller's choice (LD_PRELOAD).
 """
 import os
 import resource
 import sys
 import time
 
+import numpy as np
 import torch
 from diffusers import UNet2DModel
 
@@ -43,12 +45,15 @@ def load(model):
 
 
 def main():
-    model, n, repeats, threads, mode, output = sys.argv[1:]
+    model, n, repeats, threads, mode, output = sys.argv[1:7]
+    bf16, mode = mode.endswith("_bf16"), mode.removesuffix("_bf16")
     n, repeats = int(n), int(repeats)
     torch.set_num_threads(int(threads) or torch.get_num_threads())
     net, shape = load(model)
     net = net.eval().requires_grad_(False)
     x = bench_input((n, *shape))
+    if bf16:
+        net, x = net.to(torch.bfloat16), x.to(torch.bfloat16)
     if mode in ("channels_last", "compile"):
         net = net.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
@@ -66,11 +71,16 @@ def main():
                 cpu.append(time.process_time() - cpu_start)
     seconds.sort()
     cpu.sort()
-    eps.contiguous().numpy().tofile(output)
+    eps = eps.float().contiguous().numpy()
+    eps.tofile(output)
+    rms = ""
+    if len(sys.argv) > 7:
+        expected = np.fromfile(sys.argv[7], np.float32).reshape(eps.shape)
+        rms = f"rms={np.sqrt(((eps - expected) ** 2).mean() / (expected ** 2).mean()):.2g} "
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"median_ms={seconds[len(seconds) // 2] * 1e3:.3f} min_ms={seconds[0] * 1e3:.3f} "
           f"cpu_ms={cpu[len(cpu) // 2] * 1e3:.3f} "
-          f"rss_mb={rss:.0f} torch={torch.__version__}")
+          f"{rms}rss_mb={rss:.0f} torch={torch.__version__}")
 
 
 main()
