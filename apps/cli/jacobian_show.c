@@ -135,9 +135,9 @@ hs_status cli_jacobian_shares(cli_session *session, const cli_jacobian_options *
 #define CLI_MOST_STRENGTHS 5
 
 /* The columns of a traversal: -2 ... 2, or -S, 0, S with --strength. The middle one is
- * 0, and `end` columns from it are the strengths that are measured. */
+ * 0, and those beside it are the strengths that are measured. */
 typedef struct cli_columns {
-    int count, middle, end;
+    int count, middle;
     double strengths[CLI_MOST_STRENGTHS];
     char text[CLI_MOST_STRENGTHS][24];
     const char *labels[CLI_MOST_STRENGTHS + 2]; /* and of the two maps */
@@ -145,8 +145,8 @@ typedef struct cli_columns {
 
 static void cli_columns_choose(const cli_jacobian_options *options, cli_columns *out) {
     double S = options->strength;
-    *out = S > 0 ? (cli_columns){.count = 3, .middle = 1, .end = 1, .strengths = {-S, 0, S}}
-                 : (cli_columns){.count = 5, .middle = 2, .end = 1, .strengths = {-2, -1, 0, 1, 2}};
+    *out = S > 0 ? (cli_columns){.count = 3, .middle = 1, .strengths = {-S, 0, S}}
+                 : (cli_columns){.count = 5, .middle = 2, .strengths = {-2, -1, 0, 1, 2}};
     for (int s = 0; s < out->count; s++) {
         snprintf(out->text[s], sizeof out->text[s], out->strengths[s] != 0 ? "%+g" : "%g",
                  out->strengths[s]);
@@ -212,13 +212,12 @@ static hs_status cli_preview_row(const cli_session *session, const cli_columns *
     const int *image = session->info.image;
     size_t size = cli_float_count(1, image, 3);
     const float *middle = x + (size_t)columns->middle * size;
-    size_t end = (size_t)columns->end * size;
     hs_status status = HS_OK;
     for (int s = 0; s < columns->count && status == HS_OK; s++)
         status = hs_pixels_from_tensor(x + (size_t)s * size, image[0], image[1], image[2],
                                        &cells[s], err);
     if (status == HS_OK)
-        status = cli_preview_change(session, middle - end, middle + end, inside,
+        status = cli_preview_change(session, middle - size, middle + size, inside,
                                     &cells[columns->count], err);
     if (status == HS_OK)
         status = hs_heatmap_from_tensor(u, image[0], image[1], image[2], HS_HEATMAP_SIGNED, 0,
@@ -312,9 +311,8 @@ hs_status cli_jacobian_preview(cli_session *session, const cli_jacobian_options 
         shares[i] = NAN;
     for (int r = 0; r < rows && shares && status == HS_OK; r++) {
         const float *middle = x + (size_t)(r * columns.count + columns.middle) * size;
-        size_t end = (size_t)columns.end * size;
         int region = index[r] / k % options->region_count;
-        shares[index[r]] = cli_measure_inside(middle - end, middle, middle + end,
+        shares[index[r]] = cli_measure_inside(middle - size, middle, middle + size,
                                               session->info.image, options->regions[region].inside)
                                .share;
     }
