@@ -1,7 +1,7 @@
 #!/bin/sh
 # The measurement of docs/local-edits.md, into a folder (default local-edits/): for
 # three seeds and two regions each, the share of the change that lies inside, as JSON
-# and as tables in Markdown, and the pictures. It takes an hour or two on two cores;
+# and as a table in Markdown, and the pictures. It takes an hour or two on two cores;
 # what is finished is kept, and it goes on when it is run again.
 # local-edits.sh MODEL [FOLDER]; MODEL is the folder of the anime64 model. HSPACE names
 # another program than build/hspace, PRE a command to run it with.
@@ -40,6 +40,16 @@ seed() {
 seed 1 14,19,40,15 25,38,12,8
 seed 5 12,20,42,18 26,36,13,8
 seed 7 12,21,40,16 26,41,13,8
+
+# The same setting on a model of our own.
+avatars() {
+    one "avatars$1" "$1" "$2" "$3" --eta "$tail" --window 15-29 --strength 1 \
+        --keep-outside=resefa --outside 2 --lambda 0.03 --preview "$out/avatars$1.png"
+}
+model=$(dirname "$0")/../models/demo/avatars64
+avatars 1 18,20,30,12 24,34,16,10
+avatars 5 18,18,28,12 24,34,17,10
+avatars 7 17,18,30,13 24,34,16,10
 
 # A row a file and region: shares in percent, and the change inside in 8-bit levels.
 echo "| run | region | unmasked | masked | outside kept | levels rms inside |"
