@@ -66,7 +66,7 @@ _hspace() {
         --window --profile --same-step" ;;
     jacobian) options="$common --profile $sampling --seed --latent --item --components --step --mask --region
         --keep-outside --outside --lambda --method --tol --max-products --resume --preview --shown
-        --plot --compare" ;;
+        --plot --compare --window --strength" ;;
     eps) options="$common --profile --input --timestep" ;;
     demo) options="$common $sampling --samples --components --shown" ;;
     esac

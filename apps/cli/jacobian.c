@@ -31,6 +31,8 @@ enum {
     KEY_OUTSIDE,
     KEY_LAMBDA,
     KEY_COMPARE,
+    KEY_WINDOW,
+    KEY_STRENGTH,
     KEY_RESUME,
     KEY_PREVIEW,
     KEY_SHOWN,
@@ -66,13 +68,18 @@ static const struct argp_option jacobian_options[] = {
      4},
     {"resume", KEY_RESUME, "FILE", 0, "Where finished steps are kept; default OUTPUT.resume", 4},
     {"preview", KEY_PREVIEW, "GRID", 0,
-     "Draw what each direction changes, from -2 to 2, and its u beside it", 5},
+     "Draw each direction from -2 to 2, where the image changes, and its u", 5},
     {"shown", KEY_SHOWN, "N", 0, "Most rows of the preview; default 30", 5},
     {"plot", KEY_PLOT, "FILE", 0, "Draw the singular values over the steps", 5},
     {"compare", KEY_COMPARE, NULL, 0,
      "Measure the share of the change inside each mask, beside directions without mask and with "
      "the "
      "outside kept",
+     5},
+    {"window", KEY_WINDOW, "I-J", 0,
+     "The steps in which --preview and --compare apply the directions; default all", 5},
+    {"strength", KEY_STRENGTH, "S", 0,
+     "The strength that --compare measures at, and the ends of --preview; default 1 there, 2 here",
      5},
     {0}};
 
@@ -162,6 +169,14 @@ static error_t cli_jacobian_parse(int key, char *arg, struct argp_state *state) 
     case KEY_SHOWN: options->shown = cli_option_int("--shown", arg, 1, 1000); return 0;
     case KEY_PLOT: options->plot = arg; return 0;
     case KEY_COMPARE: options->compare = true; return 0;
+    case KEY_WINDOW:
+        if (!cli_parse_window(arg, &options->common.first, &options->common.last, why))
+            cli_usage_error("--window: %s", why);
+        options->common.window = true;
+        return 0;
+    case KEY_STRENGTH:
+        options->strength = cli_option_number("--strength", arg, 1e-3, CLI_MAX_STRENGTH);
+        return 0;
     default: return cli_default_key(key, arg, state);
     }
 }
@@ -202,8 +217,8 @@ static json_t *cli_json_shares(const double *shares, int count) {
 typedef struct cli_jacobian_result {
     hs_directions *directions;
     hs_product_stats stats;
-    double *shares;       /* [K] or NULL */
-    double (*compare)[3]; /* [regions] mean shares: without mask, with it, outside kept */
+    double *shares;           /* [K] or NULL */
+    cli_inside (*compare)[3]; /* [regions] means: without mask, with it, outside kept */
 } cli_jacobian_result;
 
 static void cli_jacobian_closing_line(const cli_jacobian_options *options,
@@ -226,24 +241,39 @@ static void cli_jacobian_closing_line(const cli_jacobian_options *options,
     putchar('\n');
 }
 
+static double cli_strength(const cli_jacobian_options *options) {
+    return options->strength > 0 ? options->strength : 1;
+}
+
 static void cli_jacobian_print(const cli_jacobian_options *options,
                                const cli_jacobian_result *result) {
     static const char *const kinds[] = {"without mask", "masked", "outside kept"};
     if (!options->common.quiet)
         cli_jacobian_closing_line(options, result);
-    for (int i = 0; options->compare && i < 3 * options->region_count; i++)
-        printf("%5.1f %% of the change inside %s: %s\n", 100 * result->compare[i / 3][i % 3],
-               options->regions[i / 3].name, kinds[i % 3]);
+    if (options->compare && options->common.window)
+        printf("applied in steps %d to %d, at strength -%g and %g:\n", options->common.first,
+               options->common.last, cli_strength(options), cli_strength(options));
+    else if (options->compare)
+        printf("applied at all steps, at strength -%g and %g:\n", cli_strength(options),
+               cli_strength(options));
+    for (int i = 0; options->compare && i < 3 * options->region_count; i++) {
+        const cli_inside *mean = &result->compare[i / 3][i % 3];
+        printf("%5.1f %% of the change inside %s, %.2f levels rms there: %s\n", 100 * mean->share,
+               options->regions[i / 3].name, mean->rms, kinds[i % 3]);
+    }
 }
 
 static json_t *cli_json_compare(const cli_jacobian_options *options,
                                 const cli_jacobian_result *result) {
     json_t *list = json_array();
     for (int i = 0; i < options->region_count; i++) {
-        const double *mean = result->compare[i];
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "mask",
-                                              options->regions[i].name, "unmasked", mean[0],
-                                              "masked", mean[1], "keep_outside", mean[2]));
+        const cli_inside *mean = result->compare[i];
+        json_t *rms = json_pack("{s:f, s:f, s:f}", "unmasked", mean[0].rms, "masked", mean[1].rms,
+                                "keep_outside", mean[2].rms);
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f, s:o}", "mask",
+                                              options->regions[i].name, "unmasked", mean[0].share,
+                                              "masked", mean[1].share, "keep_outside",
+                                              mean[2].share, "rms", rms));
     }
     return list;
 }
@@ -271,6 +301,11 @@ static void cli_jacobian_json(const cli_session *session, const cli_jacobian_opt
         json_object_set_new(report, "inside", cli_json_shares(result->shares, view.K));
     if (options->compare)
         json_object_set_new(report, "inside_mean", cli_json_compare(options, result));
+    if (options->compare)
+        json_object_set_new(report, "strength", json_real(cli_strength(options)));
+    if (options->common.window)
+        json_object_set_new(report, "window",
+                            json_pack("[i, i]", options->common.first, options->common.last));
     json_t *metadata = view.metadata ? json_loads(view.metadata, 0, NULL) : NULL;
     if (metadata)
         json_object_set_new(report, "metadata", metadata);
@@ -301,6 +336,9 @@ static void cli_jacobian_check(const cli_jacobian_options *options) {
         cli_usage_error("--keep-outside: needs --mask or --region: without one nothing is outside");
     if (options->compare && !options->region_count)
         cli_usage_error("--compare: needs --mask or --region");
+    if (!options->compare && !options->preview && (common->window || options->strength > 0))
+        cli_usage_error("--%s: goes with --preview or --compare",
+                        common->window ? "window" : "strength");
     for (int i = 0; i < 2; i++) {
         cli_options picture = {.command = names[i], .output = pictures[i]};
         if (pictures[i] && cli_image_output(&picture) != CLI_OUTPUT_IMAGE)
@@ -331,6 +369,9 @@ static hs_status cli_jacobian_prepare(cli_session *session, cli_jacobian_options
         if (options->steps[i] >= T)
             return cli_fail(err, HS_ERROR_ARGUMENT, "--step: %d is outside 0 to %d (--steps %d)",
                             options->steps[i], T - 1, T);
+    if (options->common.last >= T)
+        return cli_fail(err, HS_ERROR_ARGUMENT, "--window %d-%d: there are steps 0 to %d",
+                        options->common.first, options->common.last, T - 1);
     hs_status status =
         cli_regions_load(&session->info, options->regions, options->region_count, err);
     if (status != HS_OK)
@@ -377,14 +418,14 @@ static hs_status cli_jacobian_announce(const cli_session *session,
     return HS_OK;
 }
 
-/* Mean shares of change inside each region, for the same steps without a mask,
+/* Means of what changes inside each region, for the same steps without a mask,
  * with it, and with the outside kept; `found` serves for the one that it is. */
 static hs_status cli_jacobian_compare(cli_session *session, const cli_jacobian_options *options,
-                                      const hs_directions *found, double (*mean)[3],
+                                      const hs_directions *found, cli_inside (*mean)[3],
                                       hs_error *err) {
     int k = options->jacobian.k, regions = options->region_count;
     int most = hs_directions_count(found), each = most / regions;
-    double *shares = calloc((size_t)most * (size_t)regions, sizeof *shares);
+    cli_inside *shares = calloc((size_t)most * (size_t)regions, sizeof *shares);
     hs_status status = shares ? HS_OK : cli_fail_memory(err);
     for (int kind = 0; kind < 3 && status == HS_OK; kind++) {
         hs_jacobian_options other = options->jacobian;
@@ -404,8 +445,10 @@ static hs_status cli_jacobian_compare(cli_session *session, const cli_jacobian_o
         if (status == HS_OK)
             status = cli_jacobian_shares(session, options, same ? found : made, shares, err);
         for (int i = 0; i < (kind ? most : each) * regions; i++)
-            if (kind == 0 || i / regions / k % regions == i % regions)
-                mean[i % regions][kind] += shares[i] / each;
+            if (kind == 0 || i / regions / k % regions == i % regions) {
+                mean[i % regions][kind].share += shares[i].share / each;
+                mean[i % regions][kind].rms += shares[i].rms / each;
+            }
         hs_directions_free(made);
     }
     cli_progress_end(&session->progress);

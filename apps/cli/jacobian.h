@@ -36,24 +36,31 @@ typedef struct cli_jacobian_options {
     int region_count;
     hs_mask *masks; /* [region_count] */
     bool compare;
+    double strength; /* --strength, of --preview and --compare; 0: not given */
     const char *resume, *preview, *plot;
     int shown; /* most rows of the preview */
 } cli_jacobian_options;
 
-/* Candidates with what they change, and their u, as a grid; `shares` [K] gets the
- * share of squared change inside the mask (nothing without masks; NaN for those
- * not shown), or is NULL. */
+/* How much of a change lies inside a mask, and how large it is there. */
+typedef struct cli_inside {
+    double share; /* of the squared change; 0 where nothing changes */
+    double rms;   /* of the change inside, in 8-bit levels */
+} cli_inside;
+
+/* Candidates with what they change, where the final image changes, and their u, as
+ * a grid; `shares` [K] gets the share of squared change inside the mask (nothing
+ * without masks; NaN for those not shown), or is NULL. */
 hs_status cli_jacobian_preview(cli_session *session, const cli_jacobian_options *options,
                                const hs_directions *directions, double *shares, hs_error *err);
 /* Singular values over the steps. */
 hs_status cli_jacobian_plot(const cli_session *session, const cli_jacobian_options *options,
                             const hs_directions *directions, hs_error *err);
 /*
- * The share of squared change that lies inside each region, in 8-bit pixels of
- * the final images at strength -1 and 1 against 0: out [K, region_count], all in
- * steps and seed of the session.
+ * What changes inside each region, in 8-bit pixels of the final images at strength
+ * -S and S against 0, S that of the options or 1, the directions applied in the
+ * options' window: out [K, region_count].
  */
 hs_status cli_jacobian_shares(cli_session *session, const cli_jacobian_options *options,
-                              const hs_directions *directions, double *out, hs_error *err);
+                              const hs_directions *directions, cli_inside *out, hs_error *err);
 
 #endif

@@ -224,11 +224,63 @@ static void test_keep_outside(void **state) {
                       "--keep-outside=resefa -o c.safetensors");
 }
 
+static json_t *compare_in(const char *folder, const char *more) {
+    char command[400];
+    snprintf(command, sizeof command,
+             "$H jacobian --quiet --json --steps 4 --step 2 -k 1 --region 8,8,12,6 --compare "
+             "-o w.safetensors %s",
+             more);
+    return hs_run_json(folder, command);
+}
+
+static double compared(json_t *report, const char *key, const char *kind) {
+    json_t *mean = json_array_get(json_object_get(report, "inside_mean"), 0);
+    return json_number_value(json_object_get(key ? json_object_get(mean, key) : mean, kind));
+}
+
+/* The window and the strength of --compare are those of edit: the change that it
+ * tells is the one between the images that edit makes. */
+static void test_window(void **state) {
+    json_t *all = compare_in(*state, ""), *same = compare_in(*state, "--window 0-3 --strength 1");
+    json_t *last = compare_in(*state, "--window 3-3 --strength 3");
+    assert_true(compared(all, NULL, "masked") == compared(same, NULL, "masked"));
+    assert_true(compared(all, "rms", "masked") == compared(same, "rms", "masked"));
+    assert_null(json_object_get(all, "window"));
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(last, "window"), 1)), 3);
+    assert_true(json_number_value(json_object_get(last, "strength")) == 3);
+    hs_run_ok(*state, "$H edit --quiet --steps 4 -d w.safetensors=-3..3:3 --window 3-3 "
+                      "--tensors e.safetensors");
+    hs_tensors *tensors = load(*state, "e.safetensors");
+    const float *x = get(tensors, "x_0", 3 * 3072);
+    double in = 0, out = 0;
+    for (int i = 0; i < 3072; i++) {
+        int row = i % 1024 / 32, column = i % 32;
+        bool inside = column >= 8 && column < 20 && row >= 8 && row < 14;
+        double level[3];
+        for (int s = 0; s < 3; s++)
+            level[s] = round((fmin(1, fmax(-1, (double)x[s * 3072 + i])) + 1) * 127.5);
+        double change = pow(level[0] - level[1], 2) + pow(level[2] - level[1], 2);
+        *(inside ? &in : &out) += change;
+    }
+    assert_true(in > 0);
+    assert_float_equal(compared(last, NULL, "masked"), in / (in + out), 1e-9);
+    assert_float_equal(compared(last, "rms", "masked"), sqrt(in / (2 * 3 * 12 * 6)), 1e-9);
+    hs_tensors_free(tensors);
+    json_decref(last);
+    json_decref(same);
+    json_decref(all);
+    hs_run run = hs_run_shell(*state, "$H jacobian --steps 4 --window 2-4 --region 1,1,4,4 "
+                                      "--compare -o x.safetensors");
+    assert_int_equal(run.status, 1);
+    assert_non_null(strstr(run.err, "--window 2-4: there are steps 0 to 3"));
+    hs_run_free(&run);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_report),      cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_mask),        cmocka_unit_test(test_edit),
-        cmocka_unit_test(test_eps),         cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_keep_outside)};
+        cmocka_unit_test(test_report),       cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_mask),         cmocka_unit_test(test_edit),
+        cmocka_unit_test(test_eps),          cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_keep_outside), cmocka_unit_test(test_window)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
