@@ -40,13 +40,17 @@
  *    32->3   @32^2    13    37   2.8   1.6         64->64  @16^2   55   185   3.4   2.1
  *   512->512 @16^2    87   290   3.4   2.5
  *
+ *   256->256 @16^2    55   223   4.0   2.7        768->256 @16^2   54   211   3.9   2.5
+ *
  * Transformed weights take 4 times (tile 4) or 1.8 times (tile 2) the memory of
  * plain ones; hs_od_conv_fresh says where they are not kept. Where channels are
- * many and pixels few, they would be most of a model's memory for little time:
- * there, at 16^2 and below, the direct convolution is taken, although another is
- * faster (CelebA-HQ-256: 90 MB less for 2% more time). A handful of channels is
- * left to the direct convolution too, but for a handful of outputs of a large map
- * with AVX2: the last convolution of a network.
+ * many and pixels few, weights are most of a model's memory: there, at 16^2 and
+ * below, tile 2 is taken although tile 4 is faster. (CelebA-HQ-256 on Zen 3: with the
+ * direct convolution there 738 MiB and 1 706 ms, with tile 2 856 and 1 693, with tile
+ * 4 at 16^2 1 207 and 1 614. A network that is nothing but such layers, the anime
+ * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, and as it stands below 826
+ * and 86.) A handful of channels is left to the direct convolution, but for a
+ * handful of outputs of a large map with AVX2: the last convolution of a network.
  */
 #include <limits.h>
 #include <string.h>
@@ -62,12 +66,12 @@ typedef struct hs_od_conv_row {
 
 /* The first row that fits. */
 static const hs_od_conv_row hs_od_conv_avx512[] = {
-    {1024, 32, 32, INT64_MAX, 4}, {256, 32, 32, 256 * 256, 4}, {64, 32, 32, 64 * 64, 4},
-    {64, 32, 32, 256 * 256, 2},   {0, 0, 0, INT64_MAX, 0},
+    {1024, 32, 32, INT64_MAX, 4}, {256, 32, 32, 256 * 768, 4}, {64, 32, 32, 64 * 64, 4},
+    {64, 32, 32, INT64_MAX, 2},   {0, 0, 0, INT64_MAX, 0},
 };
 static const hs_od_conv_row hs_od_conv_avx2[] = {
-    {1024, 16, 1, INT64_MAX, 4}, {256, 16, 16, 256 * 256, 4}, {64, 16, 16, 128 * 128, 4},
-    {64, 16, 16, 256 * 256, 2},  {0, 0, 0, INT64_MAX, 0},
+    {1024, 16, 1, INT64_MAX, 4}, {256, 16, 16, 256 * 768, 4}, {64, 16, 16, 128 * 128, 4},
+    {64, 16, 16, INT64_MAX, 2},  {0, 0, 0, INT64_MAX, 0},
 };
 /* Without fused multiply-add oneDNN's own kernels were not measured. */
 static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, 0, INT64_MAX, 0}};
