@@ -63,11 +63,12 @@ static hs_status hs_check_denoiser_options(const hs_denoiser_options *options, h
     if (options->threads < 0 || options->threads > 4096)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: threads %d, expected 0 ... 4096",
                        options->threads);
-    if (options->precision != HS_PRECISION_F32 &&
-        (options->precision != HS_PRECISION_FAST || options->backend != HS_BACKEND_ONEDNN))
-        return hs_fail(err, HS_ERROR_ARGUMENT,
-                       "denoiser: precision %d, expected f32, or fast with the back end onednn",
+    if (options->precision != HS_PRECISION_F32 && options->precision != HS_PRECISION_FAST)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: precision %d, expected f32 or fast",
                        (int)options->precision);
+    if (options->precision == HS_PRECISION_FAST && options->backend != HS_BACKEND_ONEDNN)
+        return hs_fail(err, HS_ERROR_ARGUMENT,
+                       "denoiser: precision fast is of the back end onednn alone");
     if (options->max_mem < 0)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: max_mem %lld, expected 0 or more",
                        (long long)options->max_mem);
