@@ -11,28 +11,35 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
 void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
                               int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
 
+/* n values whose differences from `pivot` have the sum s and the sum of squares q. */
+HS_INLINE void hs_add_run(double n, double pivot, double s, double q, double *sum, double *sumsq) {
+    *sum += n * pivot + s;
+    *sumsq += n * pivot * pivot + 2 * pivot * s + q;
+}
+
+/* Differences from the first pixel: a mean that is large beside what varies would
+ * take the digits of the variance. */
 HS_INLINE void hs_sums_lanes(const float *x, int64_t pixels, int64_t stride, double *sum,
                              double *sumsq) {
-    hs_vec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+    hs_vec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0}, pivot = hs_load(x);
     int64_t p = 0;
     for (; p + 2 <= pixels; p += 2) {
-        hs_vec v0 = hs_load(x + p * stride), v1 = hs_load(x + (p + 1) * stride);
+        hs_vec v0 = hs_load(x + p * stride) - pivot, v1 = hs_load(x + (p + 1) * stride) - pivot;
         s0 += v0;
         s1 += v1;
         q0 += v0 * v0;
         q1 += v1 * v1;
     }
     if (p < pixels) {
-        hs_vec v = hs_load(x + p * stride);
+        hs_vec v = hs_load(x + p * stride) - pivot;
         s0 += v;
         q0 += v * v;
     }
     s0 += s1;
     q0 += q1;
-    for (int j = 0; j < HS_LANES; j++) {
-        sum[j] += (double)s0[j];
-        sumsq[j] += (double)q0[j];
-    }
+    for (int j = 0; j < HS_LANES; j++)
+        hs_add_run((double)pixels, (double)pivot[j], (double)s0[j], (double)q0[j], sum + j,
+                   sumsq + j);
 }
 
 void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, double *sum,
@@ -44,14 +51,13 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
         for (; c + HS_LANES <= channels; c += HS_LANES)
             hs_sums_lanes(row + c, run, channels, sum + c, sumsq + c);
         for (; c < channels; c++) {
-            float s = 0, q = 0;
+            float s = 0, q = 0, pivot = row[c];
             for (int64_t p = 0; p < run; p++) {
-                float v = row[p * channels + c];
+                float v = row[p * channels + c] - pivot;
                 s += v;
                 q += v * v;
             }
-            sum[c] += (double)s;
-            sumsq[c] += (double)q;
+            hs_add_run((double)run, (double)pivot, (double)s, (double)q, sum + c, sumsq + c);
         }
     }
 }

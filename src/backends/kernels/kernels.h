@@ -29,7 +29,8 @@ typedef struct hs_kernels {
     bool bf16;       /* it multiplies bf16 pairs: bf16 saves time, not only memory */
 
     /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`; float inside a run
-     * of 32 pixels, double across runs. x [pixels, channels]. */
+     * of 32 pixels, of differences from its first one, double across runs.
+     * x [pixels, channels]. */
     void (*channel_sums)(const float *x, int64_t pixels, int channels, double *sum, double *sumsq);
 
     /* y[p * y_stride + j] = act(a[j] * x[p,j] + b[j]), j < channels. x dense;

@@ -19,25 +19,25 @@ void HS_KERNEL(hs_dot_sums)(const float *v, int64_t v_stride, const float *x, in
         const float *vs = v + first * v_stride, *xs = x + first * x_stride;
         int c = 0;
         for (; c + HS_LANES <= channels; c += HS_LANES) {
-            hs_vec s = {0}, q = {0};
+            hs_vec s = {0}, q = {0}, pivot = hs_load(xs + c); /* as in channel_sums */
             for (int64_t p = 0; p < run; p++) {
                 hs_vec t = hs_load(vs + p * v_stride + c);
                 s += t;
-                q += t * hs_load(xs + p * x_stride + c);
+                q += t * (hs_load(xs + p * x_stride + c) - pivot);
             }
             for (int j = 0; j < HS_LANES; j++) {
                 sum[c + j] += (double)s[j];
-                product[c + j] += (double)q[j];
+                product[c + j] += (double)q[j] + (double)pivot[j] * (double)s[j];
             }
         }
         for (; c < channels; c++) {
             float s = 0, q = 0;
             for (int64_t p = 0; p < run; p++) {
                 s += vs[p * v_stride + c];
-                q += vs[p * v_stride + c] * xs[p * x_stride + c];
+                q += vs[p * v_stride + c] * (xs[p * x_stride + c] - xs[c]);
             }
             sum[c] += (double)s;
-            product[c] += (double)q;
+            product[c] += (double)q + (double)xs[c] * (double)s;
         }
     }
 }

@@ -76,14 +76,12 @@ static void hs_od_norm_coefficients(const hs_exec *exec, const hs_od_norm *s, in
         double mean, inverse;
         hs_od_group_stats(exec, s, item, g, &mean, &inverse);
         for (int c = g * per_group; c < (g + 1) * per_group; c++) {
-            double slope = inverse * (double)s->gamma[c],
-                   offset = (double)s->beta[c] - mean * slope;
-            if (scale) {
-                slope *= 1.0 + (double)scale[c];
-                offset = offset * (1.0 + (double)scale[c]) + (double)scale[c + s->channels];
-            }
-            a[c] = (float)slope;
-            b[c] = (float)offset;
+            double more = scale ? 1.0 + (double)scale[c] : 1.0;
+            double shift = (double)s->beta[c] * more;
+            if (scale)
+                shift += (double)scale[c + s->channels];
+            a[c] = (float)(inverse * (double)s->gamma[c] * more);
+            b[c] = (float)(shift - mean * (double)a[c]); /* 0 at the mean, with a as rounded */
         }
     }
 }

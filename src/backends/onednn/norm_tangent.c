@@ -70,7 +70,7 @@ static void hs_od_point_lines(const hs_exec *exec, const hs_od_tangent *s, int i
         double beta = s->beta ? (double)s->beta[c] : 0;
         l->gain[c] = (float)gain;
         l->a[c] = (float)(gain * r);
-        l->b[c] = (float)(beta * more + shift - mean * gain * r);
+        l->b[c] = (float)(beta * more + shift - mean * (double)l->a[c]);
         l->zero[c] = 0;
     }
 }
@@ -95,7 +95,7 @@ static void hs_od_sum_lines(const hs_exec *exec, const hs_od_tangent *s, int ite
             double gain = s->adjoint ? r : (double)l->gain[c] * r;
             l->alpha[c] = (float)gain;
             l->beta[c] = (float)(-gain * r * m2);
-            l->delta[c] = (float)(gain * (r * m2 * mean - m1));
+            l->delta[c] = (float)(-mean * (double)l->beta[c] - gain * m1);
         }
     }
 }
