@@ -6,7 +6,8 @@ of the Keras DDPM family in keras_ddpm.py.
 MODE is contiguous, channels_last, compile (channels_last compiled) or
 compile_contiguous; with _bf16 at its end weights and image are bf16. Prints
 key=value pairs like hs_bench and writes eps, raw float32, to OUTPUT; rms is its
-difference from EXPECTED, a file like it, over the rms of that. The allocator is the caller's choice (LD_PRELOAD).
+difference from EXPECTED, a file like it, over the rms of that. The allocator is the
+caller's choice (LD_PRELOAD).
 """
 import os
 import resource

@@ -618,7 +618,9 @@ typedef struct hs_product_stats {
  * What is finished is kept in options->resume when the run is cancelled or
  * fails, and the next run with the same options goes on from there, to the same
  * bits; remove the file when the result is saved. HS_ERROR_NUMERIC where a residual stays above
- * tol, or the rank is below k. stats    out, or NULL; filled in on failure too
+ * tol, or the rank is below k.
+ *
+ *   stats    out, or NULL; filled in on failure too
  */
 HS_API hs_status hs_jacobian_directions(hs_sampler *sampler, const hs_jacobian_options *options,
                                         const hs_monitor *monitor, hs_directions **out,

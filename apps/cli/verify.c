@@ -65,17 +65,16 @@ hs_status cli_verify(cli_session *session, int steps, int images, cli_verified *
     const int *image = session->info.image;
     int64_t size = (int64_t)image[0] * image[1] * image[2];
     float *x_0 = calloc((size_t)(2 * images * size), sizeof *x_0);
-    float *fast = x_0 + images * size;
     *out = (cli_verified){.images = images, .steps = steps};
     hs_status status = x_0 ? HS_OK : cli_fail_memory(err);
     if (status == HS_OK)
         status = cli_verify_sample(session, HS_PRECISION_F32, steps, images, x_0, &out->seconds_f32,
                                    err);
     if (status == HS_OK)
-        status = cli_verify_sample(session, HS_PRECISION_FAST, steps, images, fast,
+        status = cli_verify_sample(session, HS_PRECISION_FAST, steps, images, x_0 + images * size,
                                    &out->seconds_fast, err);
     if (status == HS_OK)
-        cli_verify_compare(x_0, fast, size, out);
+        cli_verify_compare(x_0, x_0 + images * size, size, out);
     free(x_0);
     return status;
 }
