@@ -75,9 +75,9 @@ class Keras(models.Keras):
     """In float64, with weights that were made before: inside of torch.func a
     tensor's data cannot be read, as quantising them does."""
 
-    def __init__(self, made):
+    def __init__(self, made, sharpness):
         super().__init__(dict(conv2d=66, dense=67, group_normalization=55, attention_block=8,
-                              add=98, concatenate=9), 7)
+                              add=98, concatenate=9), 7, sharpness)
         self.recorded, self.made = [], iter(made) if made else None
 
     def weight(self, *args, **kwargs):
@@ -87,10 +87,10 @@ class Keras(models.Keras):
         return self.recorded[-1]
 
 
-def keras_model():
+def keras_model(sharpness):
     def run(made, x, t, taps):
         nhwc = lambda v: v.permute(0, 2, 3, 1)
-        keras = Keras(made)
+        keras = Keras(made, sharpness)
         eps, _ = keras.run(nhwc(x), t, [4, 8], [False, True], 1,
                            {where: nhwc(delta) for where, delta in taps.items()})
         return keras, eps.permute(0, 3, 1, 2)
@@ -129,5 +129,6 @@ if __name__ == "__main__":
     tensors = {}
     for seed, name in enumerate(models.MODELS):
         tensors |= products(diffusers_model(name, seed), name, 2000 + seed)
-    tensors |= products(keras_model(), "keras", 2077)
+    for name, sharpness in models.KERAS.items():
+        tensors |= products(keras_model(sharpness), name, 2077)
     save_file(tensors, str(HERE / "jacobian.safetensors"))

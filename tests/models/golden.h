@@ -18,7 +18,7 @@ static const char *const hs_golden_models[] = {
     "plain",       "heads",       "resnet_sampling", "scale_shift",  "fourier",
     "mid_scale",   "attn_resnet", "three_layers",    "wide",         "gray",
     "sharded",     "old_bin",     "bin_sharded",     "uneven_heads", "old_conv_attention",
-    "old_fourier", "one_level",   "keras",
+    "old_fourier", "one_level",   "keras",           "keras_sharp",
 };
 #define HS_GOLDEN_COUNT (sizeof hs_golden_models / sizeof *hs_golden_models)
 
