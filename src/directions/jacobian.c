@@ -194,22 +194,29 @@ static hs_status hs_jacobian_linop(void *ctx, bool transpose, int k, const float
     return hs_jacobian_apply(run->jacobian, transpose, k, x, y, err);
 }
 
-/* Bytes of the singular vectors' work with no more than they take at least; the
- * masked operator and the ratio have a little work of their own. */
-static int64_t hs_jacobian_svd_least(const hs_jacobian_run *run) {
-    int widest = run->o.k + 2;
-    if (run->o.keep_outside != HS_KEEP_OUTSIDE_NO)
-        widest += run->o.outside_count;
-    return (int64_t)(run->image_size + run->h_size) * 4 * 5 * widest + ((int64_t)4 << 20);
+/* Bytes of the directions of all groups. */
+static int64_t hs_jacobian_found(const hs_jacobian_run *run) {
+    return (int64_t)run->groups * run->o.k * (int64_t)(run->image_size + run->h_size) * 4;
 }
 
-/* What the singular vectors of a group take at most, and those that are found: up
- * to the operator's block, the masked operator's own work is little beside it. */
+/* Bytes of the singular vectors' work with no more than they take at least, and of
+ * the result; the masked operator and the ratio have a little work of their own. */
+static int64_t hs_jacobian_svd_least(const hs_jacobian_run *run) {
+    int widest = run->o.k + 1;
+    if (run->o.keep_outside != HS_KEEP_OUTSIDE_NO)
+        widest += run->o.outside_count;
+    return hs_jacobian_found(run) + (int64_t)(run->image_size + run->h_size) * 4 * 5 * widest +
+           ((int64_t)4 << 20);
+}
+
+/* What the singular vectors of a group take at most, and those that are found, in
+ * this group and in all: up to the operator's block, the masked operator's own work
+ * is little beside it. */
 static hs_status hs_jacobian_svd_most(const hs_jacobian_run *run, int64_t *bytes, hs_error *err) {
     bool keep = run->o.keep_outside != HS_KEEP_OUTSIDE_NO;
     int counts[] = {run->o.k, keep ? run->o.outside_count : 0, keep ? run->o.k : 0};
     int64_t largest = 0;
-    *bytes = 0;
+    *bytes = hs_jacobian_found(run);
     for (int i = 0; i < 3; i++) {
         hs_svd_options options = hs_svd_options_default();
         int64_t needed = 0;
@@ -244,7 +251,7 @@ static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
         run->jacobian = NULL;
         HS_TRY(hs_jacobian_create(denoiser, block, &run->jacobian, err));
     }
-    run->svd_mem = budget ? budget - hs_jacobian_bytes(run->jacobian) : 0;
+    run->svd_mem = budget ? budget - hs_jacobian_bytes(run->jacobian) - hs_jacobian_found(run) : 0;
     run->op = (hs_linop){.rows = (int64_t)run->image_size,
                          .columns = (int64_t)run->h_size,
                          .block = hs_jacobian_block(run->jacobian),

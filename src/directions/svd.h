@@ -40,9 +40,8 @@ typedef struct hs_svd_options {
     double tol;           /* largest residual that counts as converged; default 1e-3 */
     int64_t max_products; /* vectors through A or A^T, the final check's included;
                              0: 400 (k + 2) */
-    int block;            /* vectors at a time: at least k + 1 for krylov (0: k + 2, or k + 1 where
-                             that fills whole calls of the operator), at least k for subspace (0: k),
-                             at most k for batched (0: half of k, rounded up) */
+    int block;            /* vectors at a time: at least k + 1 for krylov (0: that), at least k for
+                             subspace (0: k), at most k for batched (0: half of k, rounded up) */
     int64_t max_mem;      /* bytes beyond the operator's own and the result: bounds the basis,
                              not what is found; 0: 256 MiB or, if more, what it takes at least */
     double noise;         /* singular values <= noise sigma_1 count as zero; default 2^-19 */

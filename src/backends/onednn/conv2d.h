@@ -23,8 +23,8 @@ typedef struct hs_od_conv_spec {
 int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int64_t w);
 
 /* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles, are
- * made anew in every pass rather than kept. */
-bool hs_od_conv_fresh(int64_t tiles, int64_t bytes);
+ * made anew in every pass rather than kept. `model`: bytes of all weights in float32. */
+bool hs_od_conv_fresh(int64_t tiles, int64_t bytes, int64_t model);
 
 /* The tile for this convolution; 0 also where the kernel is not 3x3, or the
  * stride or padding not 1. in_c: of all parts. */

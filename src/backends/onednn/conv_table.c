@@ -91,11 +91,13 @@ int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int
  * Transforming a weight takes about as long as 8 tiles take to use it, by count of
  * operations: 1 to 2 % of a pass of CelebA-HQ-256, if its weights are made in every
  * one. Measured beside other load the difference was within the noise (SPEED.md).
- * Small ones are kept, since little is saved.
+ * Small ones are kept, since little is saved, and so are those of a small model: there
+ * the batches of a Jacobian would make them a hundred times a step.
  */
 #define HS_OD_FRESH_TILES 64
 #define HS_OD_FRESH_BYTES ((int64_t)2 << 20)
+#define HS_OD_FRESH_MODEL ((int64_t)64 << 20)
 
-bool hs_od_conv_fresh(int64_t tiles, int64_t bytes) {
-    return tiles >= HS_OD_FRESH_TILES && bytes >= HS_OD_FRESH_BYTES;
+bool hs_od_conv_fresh(int64_t tiles, int64_t bytes, int64_t model) {
+    return tiles >= HS_OD_FRESH_TILES && bytes >= HS_OD_FRESH_BYTES && model >= HS_OD_FRESH_MODEL;
 }

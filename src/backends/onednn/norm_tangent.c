@@ -8,7 +8,8 @@
  *
  * where <> is the mean over a group. Both are alpha v + beta x + delta with
  * coefficients for each channel once the sums are known, so they take two
- * steps as the norm does: sums, then the map. The input x may be parts of a
+ * steps as the norm does: sums, then the map. The first leaves w where y will be,
+ * so that the slope is taken once. The input x may be parts of a
  * concatenation that is never made, v a part of it (the others' tangents are
  * zero), and of the cotangent only a slice may be wanted.
  */
@@ -118,13 +119,18 @@ static hs_od_piece hs_od_piece_of(const hs_exec *exec, const hs_od_tangent *s,
     return piece;
 }
 
-/* w = gain f'(z) u of a piece, into the scratch; dense in the segment. */
-static void hs_od_slope_times(const hs_exec *exec, const hs_od_tangent *s, const hs_od_segment *g,
-                              const hs_od_piece *piece, const hs_od_lines *l) {
+/* w = gain f'(z) u of a piece, and its sums: in the place of y, or dense in the
+ * scratch where no y is wanted. */
+static void hs_od_sum_piece(const hs_exec *exec, const hs_od_tangent *s, const hs_od_segment *g,
+                            const hs_od_piece *piece, const hs_od_lines *l, double *sum) {
     int c = g->first;
-    exec->kernels->slope_affine(piece->x, g->x_stride, piece->v, s->v_channels, l->w, g->channels,
+    float *w = g->in_y ? piece->y : l->w;
+    int64_t stride = g->in_y ? s->y_channels : g->channels;
+    exec->kernels->slope_affine(piece->x, g->x_stride, piece->v, s->v_channels, w, stride,
                                 piece->pixels, g->channels, l->a + c, l->b + c, l->gain + c,
                                 l->zero + c, l->zero + c, s->act);
+    exec->kernels->dot_sums(w, stride, piece->x, g->x_stride, piece->pixels, g->channels, sum,
+                            sum + s->channels);
 }
 
 static void hs_od_sum_segment(const hs_exec *exec, const hs_od_tangent *s, const hs_od_segment *g,
@@ -143,9 +149,7 @@ static void hs_od_sum_segment(const hs_exec *exec, const hs_od_tangent *s, const
     for (int64_t at = begin; at < end; at += HS_PIECE) {
         int64_t pixels = end - at < HS_PIECE ? end - at : HS_PIECE;
         hs_od_piece piece = hs_od_piece_of(exec, s, g, item, at, pixels);
-        hs_od_slope_times(exec, s, g, &piece, l);
-        exec->kernels->dot_sums(l->w, g->channels, piece.x, g->x_stride, pixels, g->channels, sum,
-                                sum + s->channels);
+        hs_od_sum_piece(exec, s, g, &piece, l, sum);
     }
 }
 
@@ -174,22 +178,12 @@ static void hs_od_map_segment(const hs_exec *exec, const hs_od_tangent *s, const
     int c = g->first;
     if (!g->in_y)
         return;
-    for (int64_t at = begin; at < end; at += HS_PIECE) {
-        int64_t pixels = end - at < HS_PIECE ? end - at : HS_PIECE;
-        hs_od_piece piece = hs_od_piece_of(exec, s, g, item, at, pixels);
-        const float *v = piece.v;
-        int64_t v_stride = s->v_channels;
-        hs_kernel_act act = s->act;
-        if (s->adjoint) {
-            hs_od_slope_times(exec, s, g, &piece, l);
-            v = l->w;
-            v_stride = g->channels;
-            act = HS_ACT_NONE;
-        }
-        exec->kernels->slope_affine(piece.x, g->x_stride, v, v_stride, piece.y, s->y_channels,
-                                    pixels, g->channels, l->a + c, l->b + c, l->alpha + c,
-                                    l->beta + c, l->delta + c, act);
-    }
+    hs_od_piece piece = hs_od_piece_of(exec, s, g, item, begin, end - begin);
+    bool in_place = s->adjoint && g->in_v; /* w is there */
+    exec->kernels->slope_affine(piece.x, g->x_stride, in_place ? piece.y : piece.v,
+                                in_place ? s->y_channels : s->v_channels, piece.y, s->y_channels,
+                                piece.pixels, g->channels, l->a + c, l->b + c, l->alpha + c,
+                                l->beta + c, l->delta + c, s->adjoint ? HS_ACT_NONE : s->act);
 }
 
 static void hs_od_run_tangent(const hs_exec *exec, const hs_od_step *step, hs_team *team,
@@ -292,6 +286,7 @@ static hs_status hs_od_tangent_point(hs_od_planner *p, hs_od_tangent *s,
 static void hs_od_touch_tangent(hs_od_planner *p, const hs_od_tangent *s) {
     hs_od_touch(p, s->sums);
     hs_od_touch(p, s->v.buffer);
+    hs_od_touch(p, s->y.buffer);
     hs_od_touch(p, s->stats.buffer);
     if (s->modulate.buffer >= 0)
         hs_od_touch(p, s->modulate.buffer);
@@ -327,18 +322,17 @@ hs_status hs_od_plan_norm_tangent(hs_od_planner *p, hs_value value) {
     hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
     hs_od_need_scratch(p, (7 + HS_PIECE) * s->channels * (int64_t)sizeof(float));
     HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->chunks * 4 * s->channels, &s->sums));
-    hs_od_touch_tangent(p, s);
-
-    HS_TRY(hs_od_new_step(p, sizeof *step, hs_od_run_tangent, value, &step));
-    s->base = *step;
-    p->exec->steps[p->exec->step_count - 1] = &s->base;
     if (s->v_channels == s->y_channels && v[0].value == t.v && s->v.stride &&
         hs_od_dies_here(p, t.v))
         p->place[value] = s->v;
     else
         HS_TRY(hs_od_make_place(p, value));
     s->y = p->place[value];
-    hs_od_touch(p, s->y.buffer);
+    hs_od_touch_tangent(p, s);
+
+    HS_TRY(hs_od_new_step(p, sizeof *step, hs_od_run_tangent, value, &step));
+    s->base = *step;
+    p->exec->steps[p->exec->step_count - 1] = &s->base;
     hs_od_touch_tangent(p, s);
     hs_od_release_inputs(p, value);
     return HS_OK;

@@ -85,8 +85,9 @@ typedef struct hs_od_planner {
     int *slice_first, *slice_count; /* [count] only these channels are computed, where
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
-    hs_value *fused;    /* [count] what this node's step absorbs, or HS_NO_VALUE */
-    hs_od_place *place; /* [count] */
+    int64_t weight_bytes; /* of the graph, in float32 */
+    hs_value *fused;      /* [count] what this node's step absorbs, or HS_NO_VALUE */
+    hs_od_place *place;   /* [count] */
     hs_error *err;
 } hs_od_planner;
 

@@ -253,8 +253,11 @@ static hs_status hs_od_plan_nodes(hs_od_planner *p) {
     for (int i = 0; i < p->options->output_count; i++)
         p->is_output[p->options->outputs[i]] = true;
     hs_od_fuse(p);
-    for (hs_value i = 0; i < p->graph->count; i++)
+    for (hs_value i = 0; i < p->graph->count; i++) {
         p->place[i].buffer = -1;
+        if (p->graph->nodes[i].op == HS_OP_WEIGHT)
+            p->weight_bytes += hs_shape_count(&p->graph->nodes[i].shape) * (int64_t)sizeof(float);
+    }
     for (hs_value i = 0; i < p->graph->count; i++) {
         if (!p->needed[i] || p->absorbed[i])
             continue;
