@@ -158,11 +158,12 @@ class KerasUNet(nn.Module):
             raise SystemExit(f"{folder}: layers that the example does not have: {left}")
         half = 2 * WIDTHS[0]
         i = torch.arange(half, dtype=torch.float64)
-        self.register_buffer("frequency", torch.exp(-math.log(10000) * i / (half - 1)).float())
+        # no buffer: in a network of bf16 it stays float32, as diffusers' embedding does
+        self.frequency = torch.exp(-math.log(10000) * i / (half - 1)).float()
 
     def forward(self, x, t):
         angle = t.float()[:, None] * self.frequency
-        temb = torch.cat([torch.sin(angle), torch.cos(angle)], -1)
+        temb = torch.cat([torch.sin(angle), torch.cos(angle)], -1).to(x.dtype)
         temb = self.time2(F.silu(self.time1(temb)))
         x = self.first(x)
         skips = [x]
