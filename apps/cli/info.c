@@ -10,16 +10,18 @@ enum { KEY_STEPS = 0x200, KEY_VERIFY };
 
 /* Images that --verify makes in both precisions, seeds 0, 1, ... */
 #define CLI_VERIFY_IMAGES 4
+#define CLI_VERIFY_MOST 1000
 
 typedef struct cli_info_options {
     cli_options common;
-    bool verify;
+    int verify; /* images; 0: none */
 } cli_info_options;
 
 static const struct argp_option info_options[] = {
     {"steps", KEY_STEPS, "T", 0, "Steps of the image that is reckoned with; default 50", 1},
-    {"verify", KEY_VERIFY, NULL, 0,
-     "Make four images with --precision f32 and with fast, and say how much they differ", 1},
+    {"verify", KEY_VERIFY, "N", OPTION_ARG_OPTIONAL,
+     "Make N images (default 4) with --precision f32 and with fast, and say how much they differ",
+     1},
     {0}};
 
 static error_t cli_info_parse(int key, char *arg, struct argp_state *state) {
@@ -28,7 +30,10 @@ static error_t cli_info_parse(int key, char *arg, struct argp_state *state) {
     case KEY_STEPS:
         options->common.steps = cli_option_int("--steps", arg, 1, CLI_MAX_STEPS);
         return 0;
-    case KEY_VERIFY: options->verify = true; return 0;
+    case KEY_VERIFY:
+        options->verify =
+            arg ? cli_option_int("--verify", arg, 1, CLI_VERIFY_MOST) : CLI_VERIFY_IMAGES;
+        return 0;
     default: return cli_default_key(key, arg, state);
     }
 }
@@ -132,7 +137,7 @@ int cli_info(int argc, char **argv) {
     if (status == HS_OK)
         status = cli_measure_pass(&session, 1, &seconds, &err);
     if (status == HS_OK && options.verify)
-        status = cli_verify(&session, steps, CLI_VERIFY_IMAGES, &verified, &err);
+        status = cli_verify(&session, steps, options.verify, &verified, &err);
     cli_progress_end(&session.progress);
     if (status == HS_OK && options.common.json)
         cli_info_report(&session, seconds, steps, options.verify ? &verified : NULL);

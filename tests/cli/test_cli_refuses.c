@@ -70,6 +70,7 @@ static const hs_case usage[] = {
     {"$H sample --device cuda -o a.png", 1, "built without CUDA"},
     {"$H sample --precision quick -o a.png", 2, "neither f32 nor fast"},
     {"$H info --verify --backend ref", 2, "--verify: "},
+    {"$H info --verify=0", 2, "--verify: "},
     {"$H sample --z-seed -2 -o a.png", 2, "--z-seed"},
     {"$H sample --seed 1 --latent l.safetensors -o a.png", 2, "exclude each other"},
     {"$H edit -o a.png", 2, "-d FILE says which direction"},
