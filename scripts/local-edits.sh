@@ -1,7 +1,7 @@
 #!/bin/sh
 # The measurement of docs/local-edits.md, into a folder (default local-edits/): for
 # three seeds and two regions each, the share of the change that lies inside, as JSON
-# and as a table in Markdown, and the pictures. It takes an hour or two on two cores;
+# and as a table in Markdown, and the pictures. It takes about an hour on two cores;
 # what is finished is kept, and it goes on when it is run again.
 # local-edits.sh MODEL [FOLDER]; MODEL is the folder of the anime64 model. HSPACE names
 # another program than build/hspace, PRE a command to run it with.
@@ -51,11 +51,16 @@ avatars 1 18,20,30,12 24,34,16,10
 avatars 5 18,18,28,12 24,34,17,10
 avatars 7 17,18,30,13 24,34,16,10
 
-# A row a file and region: shares in percent, and the change inside in 8-bit levels.
-echo "| run | region | unmasked | masked | outside kept | levels rms inside |"
-echo "| --- | --- | --- | --- | --- | --- |"
+# A row a file and region: shares in percent, and the root mean square of the change
+# inside and outside in 8-bit levels (of images of 64x64).
+echo "| run | region | unmasked | masked | outside kept | levels inside | outside |"
+echo "| --- | --- | --- | --- | --- | --- | --- |"
 for file in "$out"/*.json; do
     jq -r --arg run "$(basename "$file" .json)" 'def percent: 1000 * . | round / 10 | tostring;
-        .inside_mean[] | "| \($run) | \(.mask) | \(.unmasked | percent) | \(.masked | percent) |" +
-        " \(.keep_outside | percent) | \(100 * .rms.keep_outside | round / 100) |"' "$file"
+        def level: 100 * . | round / 100 | tostring;
+        .inside_mean[] | .keep_outside as $share | .rms.keep_outside as $inside |
+        (.mask | split(",") | map(tonumber) | .[2] * .[3] / 4096) as $area |
+        ((1 - $share) / $share * $area / (1 - $area) | sqrt * $inside) as $outside |
+        "| \($run) | \(.mask) | \(.unmasked | percent) | \(.masked | percent) |" +
+        " \($share | percent) | \($inside | level) | \($outside | level) |"' "$file"
 done | tee "$out/shares.md"
