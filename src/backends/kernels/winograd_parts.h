@@ -55,10 +55,11 @@ HS_INLINE void hs_wino_store_some(float *x, hs_vec v, int count) {
         x[i] = v[i];
 }
 
-/* x rounded to the nearest bf16, ties to even, as the float32 that it is. */
+/* x rounded to the nearest bf16, ties to even, as the float32 that it is. A NaN stays
+ * one: adding could carry it to zero. */
 HS_INLINE hs_vec hs_wino_round(hs_vec x) {
-    hs_uvec bits = (hs_uvec)x;
-    return (hs_vec)((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+    hs_uvec bits = (hs_uvec)x, nan = (hs_uvec)(x != x);
+    return (hs_vec)(((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000) | (nan & 0x7fc00000));
 }
 
 /*
