@@ -15,8 +15,8 @@ typedef struct hs_lifetime {
 
 /*
  * Give each buffer an offset so that no two that live at the same step
- * overlap; greedy, largest first, lowest gap that fits. `total` is the arena's
- * size. Buffers with bytes 0 get offset 0.
+ * overlap; greedy, the better of two orders, lowest gap that fits. `total` is the
+ * arena's size. Buffers with bytes 0 get offset 0.
  */
 hs_status hs_plan_arena(hs_lifetime *buffers, int count, int64_t *total, hs_error *err);
 
