@@ -130,6 +130,8 @@ typedef struct cli_progress {
     char phase[96];
     double begun, first_done; /* of this phase: clock, units at its first call */
     double shown;             /* clock of the last line or bar */
+    /* Where one call does `items` of `of` items, after `done` of them; of 0: all. */
+    int done, items, of;
 } cli_progress;
 
 double cli_clock(void);               /* seconds, monotonic */
@@ -245,6 +247,7 @@ hs_status cli_make_folder(const char *path, hs_error *err);
 typedef struct cli_images {
     const hs_model_info *info;
     int count, rows, columns;
+    int first;      /* number of the first in file names */
     const float *x; /* [count,C,H,W] */
     const char *title;
     char **row_labels;    /* [rows] or NULL */

@@ -168,7 +168,8 @@ static hs_status cli_save_item(const cli_images *images, const hs_pixels *pixels
     }
     const char *slash = folder[strlen(folder) - 1] == '/' ? "" : "/";
     char *path = NULL;
-    if (asprintf(&path, "%s%s%03d%s%s.png", folder, slash, index, *name ? "_" : "", name) < 0)
+    if (asprintf(&path, "%s%s%03d%s%s.png", folder, slash, images->first + index, *name ? "_" : "",
+                 name) < 0)
         return cli_fail_memory(err);
     hs_status status = hs_pixels_save(pixels, path, err);
     free(path);

@@ -112,6 +112,11 @@ static void cli_draw_bar(cli_progress *progress, double done, double total, cons
 static bool cli_on_progress(void *ctx, const char *phase, double done, double total) {
     cli_progress *progress = ctx;
     double now = cli_clock();
+    if (progress->of) { /* the parts of a whole look like one */
+        double each = total / progress->items;
+        done += each * progress->done;
+        total = each * progress->of;
+    }
     /* What follows a colon is detail, which does not begin a new phase. */
     bool same = *progress->phase && strcspn(progress->phase, ":") == strcspn(phase, ":") &&
                 !strncmp(progress->phase, phase, strcspn(phase, ":"));

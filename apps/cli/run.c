@@ -63,7 +63,8 @@ hs_status cli_run_sample(cli_session *session, cli_run *run, hs_error *err) {
     status =
         hs_sample(session->sampler, (int)items, latents ? NULL : seeds, latents, run->edits,
                   run->edit_count, edits ? per_item : NULL, &session->monitor, run->x, run->h, err);
-    cli_progress_end(&session->progress);
+    if (!session->progress.of)
+        cli_progress_end(&session->progress);
     if (status == HS_OK && latents) {
         const int *h = session->info.h[hs_denoiser_h_space(session->denoiser)];
         int T = hs_sampler_steps(session->sampler);

@@ -80,10 +80,12 @@ static hs_status cli_sample_labels(cli_images *images, const int64_t *seeds, hs_
     return HS_OK;
 }
 
-static hs_status cli_sample_show(const cli_session *session, const cli_run *run,
+/* Show the images of `run`; `first` is the number of its first one. */
+static hs_status cli_sample_show(const cli_session *session, const cli_run *run, int first,
                                  cli_output_kind kind, hs_error *err) {
     cli_images images = {.info = &session->info,
                          .count = run->rows,
+                         .first = first,
                          .columns = cli_grid_columns(run->rows),
                          .x = run->x};
     images.rows = (run->rows - 1) / images.columns + 1;
@@ -94,6 +96,32 @@ static hs_status cli_sample_show(const cli_session *session, const cli_run *run,
     cli_free_strings(images.item_names, images.count);
     cli_free_strings(images.row_labels, images.rows);
     cli_free_strings(images.column_labels, images.columns);
+    return status;
+}
+
+/* A file an image: each batch is written when it is done, so that a run that is
+ * stopped leaves what it made, and memory holds no more than a batch. */
+static hs_status cli_sample_folder(cli_session *session, const cli_run *run, hs_error *err) {
+    cli_progress *progress = &session->progress;
+    hs_status status = HS_OK;
+    int batch = hs_denoiser_batch(session->denoiser, run->rows), first = 0;
+    while (first < run->rows && status == HS_OK) {
+        int count = run->rows - first < batch ? run->rows - first : batch;
+        cli_run part = {.rows = count, .columns = 1, .seeds = run->seeds + first};
+        progress->done = first;
+        progress->items = count;
+        progress->of = run->rows;
+        status = cli_run_sample(session, &part, err);
+        if (status == HS_OK)
+            status = cli_sample_show(session, &part, first, CLI_OUTPUT_FOLDER, err);
+        if (status == HS_OK)
+            first += count;
+        cli_run_free(&part);
+    }
+    progress->of = 0;
+    cli_progress_end(progress);
+    if (status != HS_OK && first > 0)
+        cli_message("note: %d of %d images are in %s", first, run->rows, session->options->output);
     return status;
 }
 
@@ -122,9 +150,11 @@ static hs_status cli_sample_work(cli_session *session, const char *recipe, cli_r
     if (recipe && run->rows != 1)
         return cli_fail(err, HS_ERROR_ARGUMENT, "--recipe: describes one image, and this makes %d",
                         run->rows);
+    if (kind == CLI_OUTPUT_FOLDER && run->seeds && !options->tensors && !recipe)
+        return cli_sample_folder(session, run, err);
     status = cli_run_sample(session, run, err);
     if (status == HS_OK)
-        status = cli_sample_show(session, run, kind, err);
+        status = cli_sample_show(session, run, 0, kind, err);
     if (status == HS_OK && options->tensors)
         status = cli_run_save_tensors(session, run, options->tensors, err);
     if (status == HS_OK && recipe)

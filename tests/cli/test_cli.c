@@ -214,6 +214,24 @@ static void test_sample_outputs(void **state) {
     assert_same_file(folder, "items/000_seed_7.png", "items/001_seed_7.png");
 }
 
+/* A folder is filled batch by batch, with the images of single runs; a run that is
+ * stopped says what it leaves. */
+static void test_sample_folder(void **state) {
+    const char *folder = *state;
+    hs_run_ok(folder, "$H sample --quiet -m avatars32 --steps 2 --seed 100-119 -o many/");
+    hs_run_ok(folder, "$H sample --quiet -m avatars32 --steps 2 --seed 117,118 -o two/");
+    assert_same_file(folder, "many/017_seed_117.png", "two/000_seed_117.png");
+    assert_same_file(folder, "many/018_seed_118.png", "two/001_seed_118.png");
+    hs_run run = hs_run_shell(
+        folder, "sh -c '\"$1\" sample --quiet -m avatars32 --steps 5 --seed 0-9999 -o stopped/ & "
+                "p=$!; while [ ! -e stopped/000_seed_0.png ]; do sleep 0.02; done; "
+                "kill -INT $p; wait $p' sh $H");
+    if (run.status != 1 || !strstr(run.err, " of 10000 images are in stopped/"))
+        fail_msg("exit status %d: %s", run.status, run.err);
+    hs_run_free(&run);
+    assert_false(hs_exists(folder, "stopped/9999_seed_9999.png"));
+}
+
 /* Passes are counted, and --tensors has what fixes the images. */
 static void test_sample_tensors(void **state) {
     const char *folder = *state;
@@ -461,23 +479,15 @@ static void test_demo(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_which_model),
-        cmocka_unit_test(test_precision),
-        cmocka_unit_test(test_profile),
-        cmocka_unit_test(test_planned_memory),
-        cmocka_unit_test(test_sample_outputs),
-        cmocka_unit_test(test_sample_tensors),
-        cmocka_unit_test(test_latents_round_trip),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_pca),
-        cmocka_unit_test(test_pca_announces),
-        cmocka_unit_test(test_pca_interrupted),
-        cmocka_unit_test(test_edit),
-        cmocka_unit_test(test_edit_agrees_with_sample),
-        cmocka_unit_test(test_recipe),
-        cmocka_unit_test(test_eps),
+        cmocka_unit_test(test_help),           cmocka_unit_test(test_info),
+        cmocka_unit_test(test_which_model),    cmocka_unit_test(test_precision),
+        cmocka_unit_test(test_profile),        cmocka_unit_test(test_planned_memory),
+        cmocka_unit_test(test_sample_outputs), cmocka_unit_test(test_sample_folder),
+        cmocka_unit_test(test_sample_tensors), cmocka_unit_test(test_latents_round_trip),
+        cmocka_unit_test(test_threads),        cmocka_unit_test(test_pca),
+        cmocka_unit_test(test_pca_announces),  cmocka_unit_test(test_pca_interrupted),
+        cmocka_unit_test(test_edit),           cmocka_unit_test(test_edit_agrees_with_sample),
+        cmocka_unit_test(test_recipe),         cmocka_unit_test(test_eps),
         cmocka_unit_test(test_demo),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
