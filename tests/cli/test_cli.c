@@ -224,7 +224,7 @@ static void test_sample_folder(void **state) {
     assert_same_file(folder, "many/018_seed_118.png", "two/001_seed_118.png");
     hs_run run = hs_run_shell(
         folder, "sh -c '\"$1\" sample --quiet -m avatars32 --steps 5 --seed 0-9999 -o stopped/ & "
-                "p=$!; while [ ! -e stopped/000_seed_0.png ]; do sleep 0.02; done; "
+                "p=$!; while kill -0 $p && [ ! -e stopped/000_seed_0.png ]; do sleep 0.02; done; "
                 "kill -INT $p; wait $p' sh $H");
     if (run.status != 1 || !strstr(run.err, " of 10000 images are in stopped/"))
         fail_msg("exit status %d: %s", run.status, run.err);

@@ -49,8 +49,8 @@
  * direct convolution there 738 MiB and 1 706 ms, with tile 2 856 and 1 693, with tile
  * 4 at 16^2 1 207 and 1 614. A network that is nothing but such layers, the anime
  * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, and as it stands below 826
- * and 86. With tile 4 at 8^2 too 1 167 MiB, 86 and, for a batch of 16, 14 % less.) A
- * handful of channels is left to the direct convolution, but for a
+ * and 86. With tile 4 for all of 8^2 1 167 MiB, no time less for one image, 14 % less
+ * for sixteen.) A handful of channels is left to the direct convolution, but for a
  * handful of outputs of a large map with AVX2: the last convolution of a network.
  */
 #include <limits.h>
