@@ -1,6 +1,6 @@
 # The loops of kernels/ are compiled once for each instruction set and chosen at
 # run time; -ffp-contract=fast lets them use fused multiply-add.
-set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c
+set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/taps.c
   backends/kernels/tangent.c backends/kernels/table.c backends/kernels/winograd.c
   backends/kernels/winograd_product.c backends/kernels/winograd_transform.c
   backends/kernels/winograd_weights.c)
@@ -17,6 +17,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   hs_kernels(avx2 -mavx2 -mfma)
   hs_kernels(avx512 ${AVX512})
   hs_kernels(avx512bf16 ${AVX512} -mavx512bf16)
+  hs_kernels(amx ${AVX512} -mavx512bf16 -mamx-tile -mamx-bf16)
 endif()
 
 set(SOURCES

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "support.h"
 
-static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16"};
+static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
 #define ISAS ((int)(sizeof isas / sizeof *isas))
 
 static float *random_floats(uint64_t seed, int64_t count) {

@@ -25,8 +25,9 @@ typedef enum hs_kernel_act {
 } hs_kernel_act;
 
 typedef struct hs_kernels {
-    const char *isa; /* "avx512bf16", "avx512", "avx2", "generic" */
+    const char *isa; /* "amx", "avx512bf16", "avx512", "avx2", "generic" */
     bool bf16;       /* it multiplies bf16 pairs: bf16 saves time, not only memory */
+    bool matrices;   /* it multiplies matrices of bf16: tile 1 is the fast one (winograd.h) */
 
     /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`; float inside a run
      * of 32 pixels, of differences from its first one, double across runs.
@@ -62,7 +63,7 @@ typedef struct hs_kernels {
     /* x[r] = softmax(scale * x[r]) for each row of [rows, columns], in place. */
     void (*softmax)(float *x, int rows, int columns, float scale);
 
-    /* Convolution 3x3 by Winograd's method: winograd.h. */
+    /* Convolution 3x3, by Winograd's method or tap by tap: winograd.h. */
     hs_winograd_make *winograd_make;
     hs_winograd_weights *winograd_weights;
     hs_winograd_load *winograd_load;

@@ -1,5 +1,9 @@
 /* Which table this CPU runs. */
 #include <string.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "backends/kernels/kernels.h"
 
@@ -8,6 +12,7 @@ extern const hs_kernels hs_kernels_generic;
 extern const hs_kernels hs_kernels_avx2;
 extern const hs_kernels hs_kernels_avx512;
 extern const hs_kernels hs_kernels_avx512bf16;
+extern const hs_kernels hs_kernels_amx;
 
 static int hs_has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -18,10 +23,24 @@ static int hs_has_avx512(void) {
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
 }
+
+/* Linux gives the matrix registers' 8 KB a thread only to a process that asks. */
+static int hs_has_amx(void) {
+#if defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return hs_has_avx512() && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return 0;
+#endif
+}
 #endif
 
 const hs_kernels *hs_kernels_named(const char *isa) {
 #if defined(__x86_64__)
+    if (!strcmp(isa, "amx"))
+        return hs_has_amx() ? &hs_kernels_amx : NULL;
     if (!strcmp(isa, "avx512bf16"))
         return hs_has_avx512() && __builtin_cpu_supports("avx512bf16") ? &hs_kernels_avx512bf16
                                                                        : NULL;
@@ -34,7 +53,7 @@ const hs_kernels *hs_kernels_named(const char *isa) {
 }
 
 const hs_kernels *hs_kernels_get(void) {
-    static const char *const isas[] = {"avx512bf16", "avx512", "avx2"};
+    static const char *const isas[] = {"amx", "avx512bf16", "avx512", "avx2"};
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
         const hs_kernels *best = hs_kernels_named(isas[i]);
         if (best)

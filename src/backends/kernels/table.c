@@ -24,6 +24,9 @@ extern const hs_kernels HS_KERNEL(hs_kernels);
 const hs_kernels HS_KERNEL(hs_kernels) = {
     .isa = HS_STRING(HS_ISA),
     .bf16 = HS_WINO_PAIRS,
+#if defined(__AMX_BF16__)
+    .matrices = true,
+#endif
     .channel_sums = HS_KERNEL(hs_channel_sums),
     .affine_act = HS_KERNEL(hs_affine_act),
     .dot_sums = HS_KERNEL(hs_dot_sums),

@@ -82,6 +82,10 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
 }
 
 void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
+    if (spec->tile == 1) {
+        HS_KERNEL(hs_taps_make)(spec, plan);
+        return;
+    }
     memset(plan, 0, sizeof *plan);
     plan->spec = *spec;
     int positions = (spec->tile + 2) * (spec->tile + 2);
@@ -239,6 +243,10 @@ static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan
 
 void HS_KERNEL(hs_winograd_load)(const hs_winograd_plan *plan, int task,
                                  const hs_winograd_item *item, float *scratch) {
+    if (plan->spec.tile == 1) {
+        HS_KERNEL(hs_taps_load)(plan, task, item);
+        return;
+    }
     hs_winograd_block b;
     hs_winograd_start(&b, plan, item, 0, plan->tiles_x * plan->tiles_y, scratch);
     hs_winograd_load_group(&b, task);
@@ -247,6 +255,10 @@ void HS_KERNEL(hs_winograd_load)(const hs_winograd_plan *plan, int task,
 void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
                                 const hs_winograd_item *item, float *scratch) {
     const hs_winograd_spec *spec = &plan->spec;
+    if (spec->tile == 1) {
+        HS_KERNEL(hs_taps_run)(plan, task, item, scratch);
+        return;
+    }
     int band = task / spec->splits, split = task % spec->splits;
     int first_panel = (int)((int64_t)split * plan->panels / spec->splits);
     int last_panel = (int)((int64_t)(split + 1) * plan->panels / spec->splits);

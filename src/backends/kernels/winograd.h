@@ -20,6 +20,9 @@
  * of every sum: results do not depend on the number of threads. Maps are nhwc,
  * dense.
  *
+ * With tile 1 there are no transforms: nine sums, one a tap, for processors that multiply
+ * matrices of bf16 (taps.c). It needs bf16; positions, blocks and panels are then its own.
+ *
  * With bf16 the factors of every product, V and U, are rounded to bfloat16 and the
  * products summed in float32, by the processor's own instruction where it has one;
  * pixels, transforms and results stay float32.
@@ -45,7 +48,7 @@ typedef struct hs_winograd_spec {
     int part_c[HS_WINOGRAD_PARTS]; /* channels of each part */
     bool upsample;                 /* the input is [h/2,w/2] and read as its nearest 2x
                                       upsampling; h and w are even */
-    int tile;                      /* 4 or 2 */
+    int tile;                      /* 4 or 2; 1: tap by tap, in bf16 */
     bool bf16;                     /* round the factors of products */
     int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;         /* 0, or how to cut tasks (to measure) */
@@ -54,7 +57,8 @@ typedef struct hs_winograd_spec {
 
 typedef struct hs_winograd_plan {
     hs_winograd_spec spec; /* with nothing left to choose */
-    int in_c, padded_c;    /* sum of part_c; the same with each part filled up to 16 */
+    int in_c, padded_c;    /* sum of part_c; the same with each part filled up to 16,
+                              with tile 1 to 32 */
     int alpha;             /* tile + 2 */
     int panel, panels;     /* output channels of a panel of weights; how many */
     int tiles_x, tiles_y;

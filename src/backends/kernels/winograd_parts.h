@@ -98,6 +98,12 @@ typedef struct hs_winograd_output_tile {
 } hs_winograd_output_tile;
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *t);
 
+/* The functions of the table for tile 1: taps.c. */
+hs_winograd_make HS_KERNEL(hs_taps_make);
+hs_winograd_weights HS_KERNEL(hs_taps_weights);
+void HS_KERNEL(hs_taps_load)(const hs_winograd_plan *plan, int task, const hs_winograd_item *item);
+hs_winograd_run HS_KERNEL(hs_taps_run);
+
 /* The functions of the table. */
 hs_winograd_make HS_KERNEL(hs_winograd_make);
 hs_winograd_weights HS_KERNEL(hs_winograd_weights);

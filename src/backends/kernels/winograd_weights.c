@@ -63,6 +63,10 @@ HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g,
 }
 
 void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel, float *packed) {
+    if (kernel->tile == 1) {
+        HS_KERNEL(hs_taps_weights)(kernel, panel, packed);
+        return;
+    }
     int first = panel * HS_WINO_PANEL, rest = kernel->out_c - first;
     int count = rest < HS_WINO_PANEL ? rest : HS_WINO_PANEL;
     int padded_c = (kernel->in_c + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;

@@ -18,13 +18,14 @@ typedef struct hs_od_conv_spec {
     int64_t in_c, in_h, in_w, out_c, out_h, out_w;
 } hs_od_conv_spec;
 
-/* Side of the Winograd tile (winograd.h) for a 3x3 convolution of stride 1, or
- * 0 where oneDNN's direct one wins. By measurement: see conv_table.c. */
-int hs_od_conv_tile(const char *isa, int64_t in_c, int64_t out_c, int64_t h, int64_t w);
+/* Side of the tile (kernels/winograd.h) for a 3x3 convolution of stride 1, or 0 where
+ * oneDNN's direct one wins. By measurement: see conv_table.c. */
+int hs_od_conv_tile(const hs_kernels *kernels, bool bf16, int64_t in_c, int64_t out_c, int64_t h,
+                    int64_t w);
 
-/* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles, are
- * made anew in every pass rather than kept. `model`: bytes of all weights in float32. */
-bool hs_od_conv_fresh(int64_t tiles, int64_t bytes, int64_t model);
+/* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles of side `tile`,
+ * are made anew in every pass rather than kept. `model`: bytes of all weights in float32. */
+bool hs_od_conv_fresh(int tile, int64_t tiles, int64_t bytes, int64_t model);
 
 /* The tile for this convolution; 0 also where the kernel is not 3x3, or the
  * stride or padding not 1. in_c: of all parts. */

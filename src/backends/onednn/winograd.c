@@ -1,5 +1,5 @@
 /*
- * Convolution 3x3 by Winograd's method (kernels/winograd.h) as steps: one, or
+ * Convolution 3x3 by Winograd's method or tap by tap (kernels/winograd.h) as steps: one, or
  * two where something is prepared that all tasks share: the transformed input
  * of an item where tiles are few, and transformed weights that are not kept
  * from pass to pass (conv_table.c says which).
@@ -30,12 +30,20 @@ typedef struct hs_od_prepare {
     const hs_od_winograd *conv; /* the step that follows */
 } hs_od_prepare;
 
+/* Pixels and eps themselves, the network's first and last convolution, stay float32. */
+#define HS_OD_BF16_CHANNELS 16
+
+static bool hs_od_winograd_bf16(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
+    return p->options->bf16 && in_c >= HS_OD_BF16_CHANNELS && out_c >= HS_OD_BF16_CHANNELS;
+}
+
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c) {
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
     if (kernel->dim[2] != 3 || kernel->dim[3] != 3 || s->conv->attr.conv.stride != 1 ||
         s->pad_top != 1 || s->pad_left != 1 || s->pad_bottom != 1 || s->pad_right != 1)
         return 0;
-    return hs_od_conv_tile(p->exec->kernels->isa, in_c, s->out_c, s->out_h, s->out_w);
+    bool bf16 = hs_od_winograd_bf16(p, in_c, s->out_c);
+    return hs_od_conv_tile(p->exec->kernels, bf16, in_c, s->out_c, s->out_h, s->out_w);
 }
 
 static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_winograd *w,
@@ -91,26 +99,16 @@ static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_t
     }
 }
 
-/* Pixels and eps themselves, the network's first and last convolution, stay float32. */
-#define HS_OD_BF16_CHANNELS 16
-
-static bool hs_od_winograd_bf16(const hs_od_planner *p, const hs_od_conv_spec *s,
-                                const hs_od_part *parts, int count) {
-    int64_t inputs = 0;
-    for (int i = 0; i < count; i++)
-        inputs += parts[i].channels;
-    return p->options->bf16 && inputs >= HS_OD_BF16_CHANNELS && s->out_c >= HS_OD_BF16_CHANNELS;
-}
-
 static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
     hs_winograd_spec spec = {.h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
     spec.out_c = (int)s->out_c;
-    spec.bf16 = hs_od_winograd_bf16(p, s, parts, count);
     spec.upsample = s->upsample;
     spec.part_count = count;
+    int64_t in_c = 0;
     for (int i = 0; i < count; i++)
-        spec.part_c[i] = parts[i].channels;
+        in_c += spec.part_c[i] = parts[i].channels;
+    spec.bf16 = hs_od_winograd_bf16(p, in_c, s->out_c);
     p->exec->kernels->winograd_make(&spec, plan);
     hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
 }
@@ -150,7 +148,8 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
         };
         bytes += w->plan.panels * w->plan.panel_floats[i] * (int64_t)sizeof(float);
     }
-    w->fresh = hs_od_conv_fresh((int64_t)w->plan.tiles_x * w->plan.tiles_y, bytes, p->weight_bytes);
+    w->fresh = hs_od_conv_fresh(w->plan.spec.tile, (int64_t)w->plan.tiles_x * w->plan.tiles_y,
+                                bytes, p->weight_bytes);
 }
 
 static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
@@ -168,6 +167,8 @@ static const char *hs_od_winograd_kind(const hs_winograd_spec *spec, bool prepar
          {"conv2d 3x3, Winograd 4", "conv2d 3x3, Winograd 4, prepared"}},
         {{"conv2d 3x3, Winograd 2, bf16", "conv2d 3x3, Winograd 2, bf16, prepared"},
          {"conv2d 3x3, Winograd 4, bf16", "conv2d 3x3, Winograd 4, bf16, prepared"}}};
+    if (spec->tile == 1)
+        return prepared ? "conv2d 3x3, bf16, prepared" : "conv2d 3x3, bf16";
     return kinds[spec->bf16][spec->tile == 4][prepared];
 }
 
