@@ -51,5 +51,7 @@ int64_t hs_tensor_first_bad(const float *values, int64_t count);
 
 float hs_f16_to_f32(uint16_t bits);
 float hs_bf16_to_f32(uint16_t bits);
+/* The nearest, ties to even; a NaN stays one. */
+uint16_t hs_f32_to_bf16(float value);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
+#include "base/tensor.h"
 #include "support.h"
 
 static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
@@ -127,8 +128,19 @@ static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_dat
     kernel.w = c->bias ? flipped : d->w + (int64_t)first * 9;
     kernel.out_stride = c->bias ? 9 : (int64_t)d->in_c * 9;
     kernel.in_stride = c->bias ? out * 9 : 9;
+    uint16_t *half = NULL;
+    if (c->rounded) { /* as weights that a large model keeps in bf16 */
+        int64_t count = 9 * (c->bias ? in * out : out * d->in_c - first);
+        half = malloc((size_t)count * sizeof *half);
+        assert_non_null(half);
+        for (int64_t i = 0; i < count; i++)
+            half[i] = hs_f32_to_bf16(kernel.w[i]);
+        kernel.half = half;
+        kernel.w = NULL;
+    }
     for (int p = 0; p < plan->panels; p++)
         kernels->winograd_weights(&kernel, p, packed + p * floats);
+    free(half);
     free(flipped);
     return packed;
 }
@@ -269,9 +281,9 @@ static void test_parts_and_upsampling(void **state) {
             c.spec.part_count = 3;
             memcpy(c.spec.part_c, (int[]){5, 16, 33}, 3 * sizeof(int));
             c.bias = c.residual = true;
-            c.rounded = tile == 1;
-            check(&c, c.spec.bf16 && !c.rounded ? 2e-2 : 5e-6,
-                  c.spec.bf16 && !c.rounded ? 0.1 : 5e-5, &largest);
+            c.rounded = tile == 1 || upsample == 3;
+            check(&c, c.spec.bf16 && tile > 1 ? 2e-2 : 5e-6, c.spec.bf16 && tile > 1 ? 0.1 : 5e-5,
+                  &largest);
         }
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "backends/kernels/winograd_parts.h"
+#include "base/tensor.h"
 
 #define HS_TAPS_CHUNK 32   /* channels that lie together in V */
 #define HS_TAPS_PIXEL 16   /* floats that these fill */
@@ -87,15 +88,6 @@ void HS_KERNEL(hs_taps_make)(const hs_winograd_spec *spec, hs_winograd_plan *pla
 
 /* ------------------------------------------------------------- loading -- */
 
-/* x rounded to the nearest bf16, ties to even; a NaN stays one. */
-HS_INLINE uint16_t hs_taps_round(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if ((bits & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 /* Channels [0, count) of a pixel, count <= CHUNK, as bf16; the others become 0. */
 HS_INLINE void hs_taps_put(float *v, const float *x, int count) {
 #if defined(__AVX512BF16__)
@@ -109,7 +101,7 @@ HS_INLINE void hs_taps_put(float *v, const float *x, int count) {
 #endif
     uint16_t bits[HS_TAPS_CHUNK] = {0};
     for (int c = 0; c < count; c++)
-        bits[c] = hs_taps_round(x[c]);
+        bits[c] = hs_f32_to_bf16(x[c]);
     memcpy(v, bits, sizeof bits);
 }
 
@@ -329,11 +321,13 @@ void HS_KERNEL(hs_taps_weights)(const hs_winograd_kernel *kernel, int panel, flo
     uint16_t *halves = (uint16_t *)packed;
     for (int k = 0; k < count; k++)
         for (int c = 0; c < kernel->in_c; c++) {
-            const float *w = kernel->w + (first + k) * kernel->out_stride + c * kernel->in_stride;
+            int64_t from = (first + k) * kernel->out_stride + c * kernel->in_stride;
             int64_t chunk = c / HS_TAPS_CHUNK, pair = c % HS_TAPS_CHUNK / 2;
             for (int tap = 0; tap < 9; tap++) {
                 int64_t at = (chunk * 9 + tap) * HS_TAPS_MATRIX + pair * HS_TAPS_PANEL + k;
-                halves[2 * at + c % 2] = hs_taps_round(w[kernel->flip ? 8 - tap : tap]);
+                int64_t w = from + (kernel->flip ? 8 - tap : tap);
+                halves[2 * at + c % 2] =
+                    kernel->half ? kernel->half[w] : hs_f32_to_bf16(kernel->w[w]);
             }
         }
 }

@@ -92,6 +92,7 @@ typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *pl
 typedef struct hs_winograd_kernel {
     int tile, out_c, in_c;
     const float *w;
+    const uint16_t *half; /* NULL, or the same as bf16, which is read in place of w */
     int64_t out_stride, in_stride;
     bool flip;
     bool bf16;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backends/kernels/winograd_parts.h"
+#include "base/tensor.h"
 
 typedef double hs_winograd_lanes[HS_WINO_PANEL];
 
@@ -80,9 +81,11 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
                (size_t)(stride - whole * row) * sizeof(float));
     for (int c = 0; c < kernel->in_c; c++) {
         for (int k = 0; k < count; k++) {
-            const float *w = kernel->w + (first + k) * kernel->out_stride + c * kernel->in_stride;
-            for (int tap = 0; tap < 9; tap++)
-                g[tap][k] = (double)w[kernel->flip ? 8 - tap : tap];
+            int64_t at = (first + k) * kernel->out_stride + c * kernel->in_stride;
+            for (int tap = 0; tap < 9; tap++) {
+                int64_t w = at + (kernel->flip ? 8 - tap : tap);
+                g[tap][k] = (double)(kernel->half ? hs_bf16_to_f32(kernel->half[w]) : kernel->w[w]);
+            }
         }
         hs_winograd_packed to = {packed + (kernel->bf16 ? c / 2 : c) * row, stride, kernel->bf16,
                                  c % 2};

@@ -178,6 +178,8 @@ void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step);
 
 /* Plain float32 copy of a weight, `count` values; owned by the cache. */
 hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **out);
+/* The same rounded to bf16, two in a float's place. */
+hs_status hs_od_weight_half(hs_od_planner *p, hs_value weight, const float **out);
 /* Channels first ... first + channels - 1 of the inputs of a convolution's
  * kernel in the layout `md`; `out` is filled in by hs_od_weights_convert. With
  * `adjoint` the kernel of the transposed convolution: these channels become its
@@ -195,6 +197,8 @@ typedef struct hs_od_winograd_weight {
 } hs_od_winograd_weight;
 /* That share as it lies in the plain kernel. */
 hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd, const float *plain);
+/* The same of a kernel that hs_od_weight_half keeps. */
+hs_winograd_kernel hs_od_winograd_half(const hs_od_winograd_weight *winograd, const float *plain);
 /* It, transformed, kept: [panels][panel_floats]. */
 hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight,
                                 const hs_od_winograd_weight *winograd, const float **out);

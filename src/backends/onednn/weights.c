@@ -14,6 +14,7 @@
 typedef struct hs_od_weight {
     const hs_tensor *tensor;
     bool plain;          /* float32 in the file's order; else `md` or `winograd` */
+    bool half;           /* plain, but bf16 */
     int64_t dim[4];      /* o, i, kh, kw of the whole kernel */
     int first, channels; /* slice of i */
     bool adjoint;        /* i and o exchanged, kernel flipped */
@@ -106,10 +107,11 @@ int64_t hs_od_weights_bytes(const hs_weight_cache *cache) {
 }
 
 static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
-    return a->tensor->data == b->tensor->data && a->plain == b->plain && a->first == b->first &&
-           a->channels == b->channels && a->adjoint == b->adjoint && a->floats == b->floats &&
-           a->winograd.tile == b->winograd.tile && a->winograd.panels == b->winograd.panels &&
-           a->winograd.first == b->winograd.first && a->winograd.channels == b->winograd.channels &&
+    return a->tensor->data == b->tensor->data && a->plain == b->plain && a->half == b->half &&
+           a->first == b->first && a->channels == b->channels && a->adjoint == b->adjoint &&
+           a->floats == b->floats && a->winograd.tile == b->winograd.tile &&
+           a->winograd.panels == b->winograd.panels && a->winograd.first == b->winograd.first &&
+           a->winograd.channels == b->winograd.channels &&
            a->winograd.adjoint == b->winograd.adjoint && a->winograd.bf16 == b->winograd.bf16 &&
            (a->plain || a->winograd.tile || dnnl_memory_desc_equal(&a->md, &b->md));
 }
@@ -155,6 +157,13 @@ hs_status hs_od_weight_plain(hs_od_planner *p, hs_value weight, const float **ou
     return hs_od_want_weight(p->exec->cache, &like, out, p->err);
 }
 
+hs_status hs_od_weight_half(hs_od_planner *p, hs_value weight, const float **out) {
+    const hs_node *node = hs_od_node(p, weight);
+    hs_od_weight like = {.tensor = node->weight, .plain = true, .half = true};
+    like.floats = (hs_shape_count(&node->shape) + 1) / 2;
+    return hs_od_want_weight(p->exec->cache, &like, out, p->err);
+}
+
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
                             bool adjoint, const dnnl_memory_desc_t *md, const float **out) {
     const hs_node *node = hs_od_node(p, weight);
@@ -182,6 +191,13 @@ hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd,
         .flip = adjoint,
         .bf16 = winograd->bf16,
     };
+}
+
+hs_winograd_kernel hs_od_winograd_half(const hs_od_winograd_weight *winograd, const float *plain) {
+    hs_winograd_kernel kernel = hs_od_winograd_kernel(winograd, plain);
+    kernel.w = NULL;
+    kernel.half = (const uint16_t *)plain + winograd->first * 9;
+    return kernel;
 }
 
 hs_status hs_od_weight_winograd(hs_od_planner *p, hs_value weight,
@@ -279,7 +295,8 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
     float *widened = NULL;
     const float *plain = tensor->data;
     if (tensor->dtype != HS_F32 || (uintptr_t)tensor->data % sizeof(float)) {
-        float *room = w->plain ? w->data : (widened = hs_alloc_aligned((size_t)count, 4));
+        float *room =
+            w->plain && !w->half ? w->data : (widened = hs_alloc_aligned((size_t)count, 4));
         if (!room)
             return hs_fail_memory(err, (size_t)count * 4);
         hs_status status = hs_tensor_to_f32(tensor, 0, count, room, err);
@@ -299,6 +316,9 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
         hs_od_transform(c, w, plain);
     else if (!w->plain)
         status = hs_od_reorder(c, rank, w, plain, err);
+    else if (w->half)
+        for (int64_t i = 0; i < count; i++)
+            ((uint16_t *)w->data)[i] = hs_f32_to_bf16(plain[i]);
     else if (plain != w->data)
         memcpy(w->data, plain, (size_t)count * 4);
     free(widened);

@@ -17,7 +17,8 @@ typedef struct hs_od_winograd {
     hs_winograd_plan plan;
     hs_od_place src[HS_WINOGRAD_PARTS];
     hs_od_winograd_weight weights[HS_WINOGRAD_PARTS];
-    const float *data[HS_WINOGRAD_PARTS]; /* of the weights: transformed, or plain if fresh */
+    const float *data[HS_WINOGRAD_PARTS]; /* of the weights: transformed; if fresh, plain, or
+                                             rounded to bf16 where their factors are */
     bool fresh;                           /* they are transformed in every pass, into u */
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
@@ -64,7 +65,8 @@ static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_win
 
 static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int part, int panel) {
     const hs_od_winograd_weight *weight = &w->weights[part];
-    hs_winograd_kernel kernel = hs_od_winograd_kernel(weight, w->data[part]);
+    hs_winograd_kernel kernel = weight->bf16 ? hs_od_winograd_half(weight, w->data[part])
+                                             : hs_od_winograd_kernel(weight, w->data[part]);
     exec->kernels->winograd_weights(&kernel, panel,
                                     hs_od_data(exec, w->u[part]) + panel * weight->panel_floats);
 }
@@ -154,7 +156,9 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
 
 static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
     for (int i = 0; i < w->plan.spec.part_count; i++)
-        if (w->fresh)
+        if (w->fresh && w->weights[i].bf16)
+            HS_TRY(hs_od_weight_half(p, s->conv->input[1], &w->data[i]));
+        else if (w->fresh)
             HS_TRY(hs_od_weight_plain(p, s->conv->input[1], &w->data[i]));
         else
             HS_TRY(hs_od_weight_winograd(p, s->conv->input[1], &w->weights[i], &w->data[i]));
