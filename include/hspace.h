@@ -147,7 +147,7 @@ typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_ki
  * from one kind of CPU to another. `hspace info --verify` measures by how much. */
 typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
 
-/* Whether this CPU multiplies bf16 (AVX-512 BF16). */
+/* Whether this CPU multiplies bf16 (AMX, or else AVX-512 BF16). */
 HS_API bool hs_cpu_has_bf16(void);
 
 typedef struct hs_denoiser_options {

@@ -48,8 +48,8 @@ typedef struct hs_plan_options {
     const hs_link *links; /* [link_count] */
     int link_count;
     hs_profile *profile; /* outlives the plan; NULL: none. `ref` keeps none */
-    bool bf16; /* onednn only: round the factors of 3x3 convolutions by Winograd's method to
-                  bf16, but for those of few channels */
+    bool bf16; /* onednn only: round the factors of 3x3 convolutions of stride 1 to bf16, but for
+                  those of few channels */
 } hs_plan_options;
 
 /* Memory of a plan. Plans with one weight cache share their weights and, as they

@@ -55,7 +55,7 @@
  *
  * In bf16 all go tap by tap (tile 1) where the processor multiplies matrices (AMX): that is
  * reckoned, not measured. Measured is that the other instruction for bf16 does not pay
- * there: on Emerald Rapids it gives tile 4 and 2 no more products a second than float32 has.
+ * there: with it whole passes take 1.03 to 1.42 times float32's time on Emerald Rapids.
  */
 #include <limits.h>
 #include <string.h>
