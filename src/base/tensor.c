@@ -61,21 +61,6 @@ float hs_f16_to_f32(uint16_t bits) {
     return value;
 }
 
-float hs_bf16_to_f32(uint16_t bits) {
-    uint32_t word = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &word, 4);
-    return value;
-}
-
-uint16_t hs_f32_to_bf16(float value) {
-    uint32_t word;
-    memcpy(&word, &value, 4);
-    if (value != value)
-        return (uint16_t)(word >> 16 | 0x40);
-    return (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
-}
-
 hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count, float *out,
                            hs_error *err) {
     const uint8_t *data =

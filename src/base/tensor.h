@@ -6,6 +6,8 @@
 #ifndef HS_BASE_TENSOR_H
 #define HS_BASE_TENSOR_H
 
+#include <string.h>
+
 #include "base/error.h"
 
 typedef enum hs_dtype {
@@ -50,8 +52,21 @@ hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count
 int64_t hs_tensor_first_bad(const float *values, int64_t count);
 
 float hs_f16_to_f32(uint16_t bits);
-float hs_bf16_to_f32(uint16_t bits);
+
+static inline float hs_bf16_to_f32(uint16_t bits) {
+    uint32_t word = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &word, sizeof value);
+    return value;
+}
+
 /* The nearest, ties to even; a NaN stays one. */
-uint16_t hs_f32_to_bf16(float value);
+static inline uint16_t hs_f32_to_bf16(float value) {
+    uint32_t word;
+    memcpy(&word, &value, sizeof word);
+    if (value != value)
+        return (uint16_t)(word >> 16 | 0x40);
+    return (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
+}
 
 #endif

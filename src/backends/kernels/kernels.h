@@ -26,7 +26,7 @@ typedef enum hs_kernel_act {
 
 typedef struct hs_kernels {
     const char *isa; /* "amx", "avx512bf16", "avx512", "avx2", "generic" */
-    bool bf16;       /* it multiplies bf16 pairs: bf16 saves time, not only memory */
+    bool bf16;       /* it multiplies pairs of bf16 */
     bool matrices;   /* it multiplies matrices of bf16: tile 1 is the fast one (winograd.h) */
 
     /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`; float inside a run

@@ -30,25 +30,22 @@
 #define HS_TAPS_V_BYTES 786432
 #define HS_TAPS_LOAD_ROWS 4 /* of a load task */
 
-HS_INLINE int hs_taps_ceil(int64_t a, int64_t b) {
-    return (int)((a + b - 1) / b);
-}
-
 static void hs_taps_cut(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int64_t pitch = spec->w + 1, row_bytes = pitch * plan->padded_c * 2;
     if (!spec->sharing)
         spec->sharing = pitch * spec->h <= HS_TAPS_SHARED && plan->panels > 1 ? 1 : -1;
     if (spec->sharing > 0) {
-        plan->load_tasks = hs_taps_ceil(spec->h + 2, HS_TAPS_LOAD_ROWS);
+        plan->load_tasks = hs_winograd_ceil(spec->h + 2, HS_TAPS_LOAD_ROWS);
         spec->band_rows = spec->h;
     }
     if (!spec->band_rows) {
-        int64_t rows = hs_taps_ceil(HS_TAPS_BAND, pitch), fit = HS_TAPS_V_BYTES / row_bytes - 2;
+        int64_t rows = hs_winograd_ceil(HS_TAPS_BAND, pitch), fit = HS_TAPS_V_BYTES / row_bytes - 2;
         rows = rows < fit ? rows : fit;
-        spec->band_rows = hs_taps_ceil(spec->h, hs_taps_ceil(spec->h, rows > 1 ? (int)rows : 1));
+        spec->band_rows =
+            hs_winograd_ceil(spec->h, hs_winograd_ceil(spec->h, rows > 1 ? (int)rows : 1));
     }
-    plan->band_count = hs_taps_ceil(spec->h, spec->band_rows);
+    plan->band_count = hs_winograd_ceil(spec->h, spec->band_rows);
     if (!spec->splits)
         spec->splits = spec->sharing > 0 ? 16 : plan->band_count < 4 ? 4 : 1;
     if (spec->splits > plan->panels)
@@ -60,7 +57,7 @@ void HS_KERNEL(hs_taps_make)(const hs_winograd_spec *spec, hs_winograd_plan *pla
     memset(plan, 0, sizeof *plan);
     plan->spec = *spec;
     for (int i = 0; i < spec->part_count; i++) {
-        int chunks = hs_taps_ceil(spec->part_c[i], HS_TAPS_CHUNK);
+        int chunks = hs_winograd_ceil(spec->part_c[i], HS_TAPS_CHUNK);
         plan->part_chunk[i] = plan->padded_c / HS_TAPS_CHUNK;
         plan->panel_floats[i] = 9LL * chunks * HS_TAPS_MATRIX;
         plan->in_c += spec->part_c[i];
@@ -68,7 +65,7 @@ void HS_KERNEL(hs_taps_make)(const hs_winograd_spec *spec, hs_winograd_plan *pla
     }
     plan->alpha = 3;
     plan->panel = HS_TAPS_PANEL;
-    plan->panels = hs_taps_ceil(spec->out_c, HS_TAPS_PANEL);
+    plan->panels = hs_winograd_ceil(spec->out_c, HS_TAPS_PANEL);
     plan->tiles_x = spec->w;
     plan->tiles_y = spec->h;
     plan->v_chunk = HS_TAPS_PIXEL;
@@ -77,9 +74,10 @@ void HS_KERNEL(hs_taps_make)(const hs_winograd_spec *spec, hs_winograd_plan *pla
     int64_t pitch = spec->w + 1, band = plan->spec.band_rows * pitch;
     plan->spec.block = 2 * HS_TAPS_ROWS;
     plan->spec.panel_block = 1;
-    /* What the last matrix reads for the last tap; chunks not a multiple of a page apart. */
-    int64_t positions = hs_taps_ceil(band, HS_TAPS_ROWS) * (int64_t)HS_TAPS_ROWS + 2 * pitch + 2;
-    plan->v_stride = (positions * HS_TAPS_PIXEL + 1023) / 1024 * 1024 + 16;
+    /* What the last matrix reads for the last tap. */
+    int64_t positions =
+        hs_winograd_ceil(band, HS_TAPS_ROWS) * (int64_t)HS_TAPS_ROWS + 2 * pitch + 2;
+    plan->v_stride = hs_winograd_stride(positions * HS_TAPS_PIXEL);
     plan->v_floats = plan->padded_c / HS_TAPS_CHUNK * plan->v_stride;
     plan->m_stride = HS_TAPS_PANEL;
     plan->scratch_floats =
@@ -112,7 +110,7 @@ static void hs_taps_load_row(const hs_winograd_plan *plan, const hs_winograd_ite
     int shift = spec->upsample ? 1 : 0;
     for (int part = 0; part < spec->part_count; part++) {
         int64_t channels = spec->part_c[part];
-        int chunks = hs_taps_ceil(channels, HS_TAPS_CHUNK);
+        int chunks = hs_winograd_ceil(channels, HS_TAPS_CHUNK);
         float *first = v + plan->part_chunk[part] * plan->v_stride;
         bool inside = y >= 0 && y < spec->h;
         for (int chunk = 0; chunk < chunks; chunk++) /* the border, or all */
@@ -316,7 +314,7 @@ void HS_KERNEL(hs_taps_run)(const hs_winograd_plan *plan, int task, const hs_win
 void HS_KERNEL(hs_taps_weights)(const hs_winograd_kernel *kernel, int panel, float *packed) {
     int first = panel * HS_TAPS_PANEL, rest = kernel->out_c - first;
     int count = rest < HS_TAPS_PANEL ? rest : HS_TAPS_PANEL;
-    int chunks = hs_taps_ceil(kernel->in_c, HS_TAPS_CHUNK);
+    int chunks = hs_winograd_ceil(kernel->in_c, HS_TAPS_CHUNK);
     memset(packed, 0, (size_t)(9 * chunks * HS_TAPS_MATRIX) * sizeof *packed);
     uint16_t *halves = (uint16_t *)packed;
     for (int k = 0; k < count; k++)

@@ -3,16 +3,6 @@
 
 #include "backends/kernels/winograd_parts.h"
 
-HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
-    return (int)((a + b - 1) / b);
-}
-
-/* A distance between positions that is no multiple of a page: 36 of those
- * would fall into one set of the first-level cache. */
-HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
-    return (floats + 1023) / 1024 * 1024 + 16;
-}
-
 /*
  * How to cut, by measurement on a core with 2 MB of second-level cache. Every
  * block of tiles reads all weights of its task again: blocks of 64 tiles where

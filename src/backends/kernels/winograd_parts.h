@@ -42,6 +42,16 @@
 #define HS_WINO_PAIRS false
 #endif
 
+HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
+    return (int)((a + b - 1) / b);
+}
+
+/* A distance between positions, or chunks, that is no multiple of a page: 36 of those
+ * would fall into one set of the first-level cache. */
+HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
+    return (floats + 1023) / 1024 * 1024 + 16;
+}
+
 /* The first `count` < LANES floats; the others are 0. */
 HS_INLINE hs_vec hs_wino_load_some(const float *x, int count) {
     hs_vec v = {0};
