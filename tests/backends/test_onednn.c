@@ -67,13 +67,11 @@ static void check_weights_made_in_every_pass(bool large, bool bf16) {
     assert_ok(hs_backend_onednn.plan(net.graph, &options, &exec, &err));
     hs_backend_onednn.bytes(exec, &bytes);
     hs_backend_onednn.free(exec);
-    if (strcmp(hs_kernels_get()->isa, "generic") != 0)
-        assert_in_range(bytes.weights, (bf16 ? 2 : 4) * (large ? 9 : 36) * 152 * out,
-                        (bf16 ? 2 : 4) *
-                            (bf16    ? 12
-                             : large ? 10
-                                     : 50) *
-                            152 * out);
+    int64_t least = (large ? 9 : 36) * 152 * out, most = (large ? 10 : 50) * 152 * out;
+    if (strcmp(hs_kernels_get()->isa, "generic") != 0 && bf16)
+        assert_in_range(bytes.weights, 2 * least, 2 * 12 * 152 * out); /* 32 channels are full */
+    else if (strcmp(hs_kernels_get()->isa, "generic") != 0)
+        assert_in_range(bytes.weights, 4 * least, 4 * most);
     if (bf16) { /* how exact: test_winograd */
         net_free(&net);
         return;
