@@ -53,10 +53,12 @@ static void hs_od_fuse_add(hs_od_planner *p, hs_value value) {
 static bool hs_od_slope_of_norm(const hs_od_planner *p, hs_value value, hs_value x) {
     if (!hs_od_single(p, value, HS_OP_ACTIVATION_SLOPE))
         return false;
-    hs_value at = hs_od_node(p, value)->input[0];
+    hs_value at = hs_od_node(p, value)->input[0], norm = at;
     if (hs_od_single(p, at, HS_OP_MODULATE))
-        at = hs_od_node(p, at)->input[0];
-    return hs_od_single(p, at, HS_OP_GROUP_NORM) && hs_od_node(p, at)->input[0] == x;
+        norm = p->fused[at]; /* it has absorbed the norm by now */
+    else if (!hs_od_single(p, at, HS_OP_GROUP_NORM))
+        return false;
+    return norm != HS_NO_VALUE && hs_od_node(p, norm)->input[0] == x;
 }
 
 static void hs_od_absorb_slope(hs_od_planner *p, hs_value value) {
