@@ -57,7 +57,7 @@ static hs_status time_up_path(hs_denoiser *denoiser, const float *x, double *sec
     hs_exec *point = NULL, *up = NULL;
     HS_TRY(
         hs_model_build(hs_denoiser_model(denoiser), 1, hs_denoiser_h_space(denoiser), &unet, err));
-    HS_TRY(hs_graph_cut(unet.graph, &unet.h_edited, 1, &unet.out, 1, &cut, err));
+    HS_TRY(hs_graph_cut(unet.graph, &unet.h_edited, 1, &unet.out, 1, 0, &cut, err));
     hs_value *kept = hs_calloc((size_t)cut.kept_count, sizeof *kept);
     hs_link *links = hs_calloc((size_t)cut.kept_count, sizeof *links);
     for (int i = 0; i < cut.kept_count; i++)
@@ -143,7 +143,7 @@ static hs_status run(hs_denoiser *denoiser, const bench_jacobian_options *o, hs_
     hs_jacobian *j;
     hs_svd svd = {0};
     double start = bench_seconds(), jv, jtu, up = 0;
-    HS_TRY(hs_jacobian_create(denoiser, 0, &j, err));
+    HS_TRY(hs_jacobian_create(denoiser, 0, HS_SLOPE_BYTES, &j, err));
     double plan = bench_seconds() - start;
     start = bench_seconds();
     HS_TRY(hs_jacobian_point(j, x, TIMESTEP, NULL, NULL, NULL, err));

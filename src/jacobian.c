@@ -34,7 +34,8 @@ struct hs_jacobian {
     hs_exec_bytes bytes; /* of the point and the products, */
     hs_exec_bytes there; /* and of what the denoiser had before, of the shared kinds */
     int block;
-    bool ready; /* hs_jacobian_point was here */
+    int64_t slope_bytes; /* what the point's slopes may take */
+    bool ready;          /* hs_jacobian_point was here */
     double slope;
     size_t image_size, h_size;
     hs_product full[2], rest[2]; /* [transpose]: of a block, and of what is left over */
@@ -52,8 +53,8 @@ static double hs_now(void) {
 /* ------------------------------------------------------------ planning -- */
 
 /* Append the product of k vectors to the U-Net's graph and cut it out. */
-static hs_status hs_product_cut(hs_unet_graph *unet, bool transpose, int k, hs_cut *cut,
-                                hs_error *err) {
+static hs_status hs_product_cut(hs_unet_graph *unet, bool transpose, int k, int64_t slope_bytes,
+                                hs_cut *cut, hs_error *err) {
     hs_graph *graph = unet->graph;
     hs_shape shape = graph->nodes[transpose ? unet->out : unet->h_edited].shape;
     hs_value vector, product;
@@ -63,17 +64,18 @@ static hs_status hs_product_cut(hs_unet_graph *unet, bool transpose, int k, hs_c
         HS_TRY(hs_graph_vjp(graph, unet->h_edited, vector, unet->out, &product, err));
     else
         HS_TRY(hs_graph_jvp(graph, unet->h_edited, vector, unet->out, &product, err));
-    return hs_graph_cut(graph, &vector, 1, &product, 1, cut, err);
+    return hs_graph_cut(graph, &vector, 1, &product, 1, slope_bytes, cut, err);
 }
 
 /* The U-Net with both products of k vectors. Whatever k is, the same nodes get
  * the same numbers, so that one point serves the cuts for any k. */
-static hs_status hs_cut_both(const hs_denoiser *denoiser, int k, hs_unet_graph *unet,
-                             hs_cut cuts[2], hs_error *err) {
+static hs_status hs_cut_both(const hs_jacobian *j, int k, hs_unet_graph *unet, hs_cut cuts[2],
+                             hs_error *err) {
+    const hs_denoiser *denoiser = j->denoiser;
     HS_TRY(
         hs_model_build(hs_denoiser_model(denoiser), 1, hs_denoiser_h_space(denoiser), unet, err));
-    HS_TRY(hs_product_cut(unet, false, k, &cuts[0], err));
-    return hs_product_cut(unet, true, k, &cuts[1], err);
+    HS_TRY(hs_product_cut(unet, false, k, j->slope_bytes, &cuts[0], err));
+    return hs_product_cut(unet, true, k, j->slope_bytes, &cuts[1], err);
 }
 
 /* The arena and, with a cache, the weights are one for all plans. */
@@ -163,7 +165,7 @@ static int hs_choose_block(const hs_model *model) {
 static hs_status hs_jacobian_plan(hs_jacobian *j, hs_error *err) {
     hs_cut cuts[2] = {{0}};
     hs_status status;
-    HS_CHECK(hs_cut_both(j->denoiser, j->block, &j->unet, cuts, err));
+    HS_CHECK(hs_cut_both(j, j->block, &j->unet, cuts, err));
     HS_CHECK(hs_plan_point(j, cuts, err));
     HS_CHECK(hs_plan_product(j, &cuts[0], j->block, &j->full[0], err));
     HS_CHECK(hs_plan_product(j, &cuts[1], j->block, &j->full[1], err));
@@ -178,7 +180,8 @@ cleanup:
     return status;
 }
 
-hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, hs_jacobian **out, hs_error *err) {
+hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, int64_t slope_bytes,
+                             hs_jacobian **out, hs_error *err) {
     if (block < 0 || block > 1024)
         return hs_fail(err, HS_ERROR_ARGUMENT, "jacobian: block %d, expected 0 ... 1024", block);
     if (hs_denoiser_precision(denoiser) != HS_PRECISION_F32)
@@ -190,6 +193,7 @@ hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, hs_jacobian **out
         return hs_fail_memory(err, sizeof *j);
     j->denoiser = denoiser;
     j->block = block ? block : hs_choose_block(hs_denoiser_model(denoiser));
+    j->slope_bytes = slope_bytes;
     j->image_size = hs_denoiser_image_size(denoiser);
     j->h_size = hs_denoiser_h_size(denoiser);
     j->there = hs_denoiser_shared_bytes(denoiser);
@@ -291,7 +295,7 @@ static hs_status hs_get_product(hs_jacobian *j, bool transpose, int k, hs_produc
     hs_unet_graph unet = {0};
     hs_cut cuts[2] = {{0}};
     hs_status status;
-    HS_CHECK(hs_cut_both(j->denoiser, k, &unet, cuts, err));
+    HS_CHECK(hs_cut_both(j, k, &unet, cuts, err));
     HS_CHECK(hs_plan_product(j, &cuts[transpose], k, *out, err));
 cleanup:
     hs_cut_free(&cuts[0]);

@@ -10,9 +10,16 @@
 
 typedef struct hs_jacobian hs_jacobian;
 
+/* What the slopes of activations may take of a point's memory where nothing is told
+ * of it: all of the slopes of a small model, those of the small maps of a large one. */
+#define HS_SLOPE_BYTES ((int64_t)32 << 20)
+
 /* `block`: vectors that one product takes at once; 0: chosen by the model's size.
+ * slope_bytes: what slopes may take that are computed once a point; those beyond are
+ * computed in every product, with the same bits (graph/cut.h).
  * The denoiser must outlive it; its h_space and threads are used. */
-hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, hs_jacobian **out, hs_error *err);
+hs_status hs_jacobian_create(hs_denoiser *denoiser, int block, int64_t slope_bytes,
+                             hs_jacobian **out, hs_error *err);
 void hs_jacobian_free(hs_jacobian *jacobian);
 int hs_jacobian_block(const hs_jacobian *jacobian);
 /* Planned bytes beyond those of the denoiser's own plans: the point, its kept

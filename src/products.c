@@ -25,7 +25,7 @@ hs_status hs_denoiser_products(hs_denoiser *denoiser, const float *x, int t, con
     HS_TRY(hs_products_check(denoiser, k_v, v, Jv, h, "v", err));
     HS_TRY(hs_products_check(denoiser, k_u, u, JTu, image, "u", err));
     hs_jacobian *jacobian = NULL;
-    HS_TRY(hs_jacobian_create(denoiser, 0, &jacobian, err));
+    HS_TRY(hs_jacobian_create(denoiser, 0, HS_SLOPE_BYTES, &jacobian, err));
     hs_status status;
     HS_CHECK(hs_jacobian_point(jacobian, x, t, delta_h, NULL, NULL, err));
     if (k_v)

@@ -234,11 +234,18 @@ static hs_status hs_jacobian_svd_most(const hs_jacobian_run *run, int64_t *bytes
     return HS_OK;
 }
 
-/* Plans for as many vectors at a time as max_mem allows. */
+static hs_status hs_jacobian_replan(hs_jacobian_run *run, int block, int64_t slope_bytes,
+                                    hs_error *err) {
+    hs_jacobian_free(run->jacobian);
+    run->jacobian = NULL;
+    return hs_jacobian_create(run->sampler->denoiser, block, slope_bytes, &run->jacobian, err);
+}
+
+/* Plans for as many vectors at a time as max_mem allows; what it leaves beside the
+ * singular vectors, the slopes of the activations may take. */
 static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
-    hs_denoiser *denoiser = run->sampler->denoiser;
     int64_t least = hs_jacobian_svd_least(run), budget = run->o.max_mem;
-    HS_TRY(hs_jacobian_create(denoiser, 0, &run->jacobian, err));
+    HS_TRY(hs_jacobian_replan(run, 0, budget ? 0 : HS_SLOPE_BYTES, err));
     while (budget && hs_jacobian_bytes(run->jacobian) + least > budget) {
         int block = hs_jacobian_block(run->jacobian) / 2;
         if (block < 1)
@@ -247,9 +254,7 @@ static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
                            "MiB, the memory budget is %.1f MiB",
                            (double)hs_jacobian_bytes(run->jacobian) / 0x1p20, run->o.k,
                            (double)least / 0x1p20, (double)budget / 0x1p20);
-        hs_jacobian_free(run->jacobian);
-        run->jacobian = NULL;
-        HS_TRY(hs_jacobian_create(denoiser, block, &run->jacobian, err));
+        HS_TRY(hs_jacobian_replan(run, block, 0, err));
     }
     run->svd_mem = budget ? budget - hs_jacobian_bytes(run->jacobian) - hs_jacobian_found(run) : 0;
     run->op = (hs_linop){.rows = (int64_t)run->image_size,
@@ -260,7 +265,9 @@ static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
     run->h = hs_alloc_aligned(run->h_size, sizeof *run->h);
     if (!run->h)
         return hs_fail_memory(err, run->h_size * sizeof *run->h);
-    return hs_jacobian_svd_most(run, &run->svd_bytes, err);
+    HS_TRY(hs_jacobian_svd_most(run, &run->svd_bytes, err));
+    int64_t left = budget ? budget - hs_jacobian_bytes(run->jacobian) - run->svd_bytes : 0;
+    return left > 0 ? hs_jacobian_replan(run, hs_jacobian_block(run->jacobian), left, err) : HS_OK;
 }
 
 /* ----------------------------------------------------------------- walk -- */

@@ -26,6 +26,7 @@ typedef struct hs_cutter {
     bool *linear; /* depends on a source and leads to an output; no source */
     bool *read;   /* of the primal point, and an operand of a linear node */
     bool *again;  /* computed again in stage 2 */
+    bool *slope;  /* a slope that is kept whatever it takes */
     bool *kept;
     hs_value *map; /* the value in the new graph, or HS_NO_VALUE */
 } hs_cutter;
@@ -33,6 +34,7 @@ typedef struct hs_cutter {
 static void hs_cutter_free(hs_cutter *c) {
     free(c->map);
     free(c->kept);
+    free(c->slope);
     free(c->again);
     free(c->read);
     free(c->linear);
@@ -45,10 +47,11 @@ static hs_status hs_cutter_make(hs_cutter *c, const hs_graph *graph, hs_error *e
                      .linear = hs_calloc(count, sizeof(bool)),
                      .read = hs_calloc(count, sizeof(bool)),
                      .again = hs_calloc(count, sizeof(bool)),
+                     .slope = hs_calloc(count, sizeof(bool)),
                      .kept = hs_calloc(count, sizeof(bool)),
                      .map = hs_calloc(count, sizeof(hs_value))};
-    if (!c->linear || !c->read || !c->again || !c->kept || !c->map)
-        return hs_fail_memory(err, count * (4 * sizeof(bool) + sizeof(hs_value)));
+    if (!c->linear || !c->read || !c->again || !c->slope || !c->kept || !c->map)
+        return hs_fail_memory(err, count * (5 * sizeof(bool) + sizeof(hs_value)));
     for (int32_t i = 0; i < c->count; i++)
         c->map[i] = HS_NO_VALUE;
     return HS_OK;
@@ -95,12 +98,33 @@ static hs_status hs_cut_mark(hs_cutter *c, const hs_value *sources, int source_c
     return HS_OK;
 }
 
-/* Cheap against the products of stage 2, and on one row for all k vectors. (Kept slopes
- * of the activations would take some 500 MiB for CelebA-HQ-256, a third more than all
- * else; multiplied by in a step of their own they were 8 to 11 % slower, too.) */
-static bool hs_cut_cheap(hs_op op) {
+/* Cheap against the products of stage 2, and on one row for all k vectors. */
+static bool hs_cut_cheap(const hs_cutter *c, hs_value value) {
+    hs_op op = c->graph->nodes[value].op;
     return op == HS_OP_GROUP_NORM || op == HS_OP_MODULATE || op == HS_OP_ACTIVATION ||
-           op == HS_OP_ACTIVATION_SLOPE || op == HS_OP_AFFINE || op == HS_OP_CONCAT;
+           (op == HS_OP_ACTIVATION_SLOPE && !c->slope[value]) || op == HS_OP_AFFINE ||
+           op == HS_OP_CONCAT;
+}
+
+/* Mark the slopes to keep: the smallest ones, as long as all of them fit. */
+static void hs_cut_slopes(hs_cutter *c, int64_t bytes) {
+    for (;;) {
+        hs_value smallest = HS_NO_VALUE;
+        int64_t size = bytes / (int64_t)sizeof(float);
+        for (int32_t i = 0; i < c->count; i++) {
+            const hs_node *node = &c->graph->nodes[i];
+            int64_t count = hs_shape_count(&node->shape);
+            if (c->read[i] && node->op == HS_OP_ACTIVATION_SLOPE && !c->slope[i] &&
+                (smallest == HS_NO_VALUE ? count <= size : count < size)) {
+                smallest = i;
+                size = count;
+            }
+        }
+        if (smallest == HS_NO_VALUE)
+            return;
+        c->slope[smallest] = true;
+        bytes -= size * (int64_t)sizeof(float);
+    }
 }
 
 /* Node `value` as stage 2 computes it again: a group_norm takes the stats that
@@ -139,7 +163,7 @@ static int hs_cut_edges(const hs_cutter *c, int32_t i, const bool *cone, hs_flow
     edges[count++] = (hs_flow_edge){2 * i, 2 * i + 1, hs_cut_price(&node)};
     if (c->read[i])
         edges[count++] = (hs_flow_edge){2 * i + 1, sink, HS_FLOW_ENDLESS};
-    if (!hs_cut_cheap(node.op))
+    if (!hs_cut_cheap(c, i))
         edges[count++] = (hs_flow_edge){source, 2 * i, HS_FLOW_ENDLESS};
     else
         for (int j = 0; j < node.input_count; j++)
@@ -154,7 +178,7 @@ static void hs_cut_cone(const hs_cutter *c, bool *cone) {
     for (int32_t i = 0; i < c->count; i++)
         cone[i] = c->read[i];
     for (int32_t i = c->count - 1; i >= 0; i--) {
-        if (!cone[i] || !hs_cut_cheap(c->graph->nodes[i].op))
+        if (!cone[i] || !hs_cut_cheap(c, i))
             continue;
         hs_node node = hs_cut_again(c->graph, i);
         for (int j = 0; j < node.input_count; j++)
@@ -243,13 +267,15 @@ static hs_status hs_cut_build(hs_cutter *c, const hs_value *sources, int source_
 }
 
 hs_status hs_graph_cut(const hs_graph *graph, const hs_value *sources, int source_count,
-                       const hs_value *outputs, int output_count, hs_cut *out, hs_error *err) {
+                       const hs_value *outputs, int output_count, int64_t slope_bytes, hs_cut *out,
+                       hs_error *err) {
     hs_status status = HS_OK;
     hs_cutter c = {0};
     *out = (hs_cut){0};
     HS_TRY(hs_cut_check(graph, sources, source_count, outputs, output_count, err));
     HS_CHECK(hs_cutter_make(&c, graph, err));
     HS_CHECK(hs_cut_mark(&c, sources, source_count, outputs, output_count, err));
+    hs_cut_slopes(&c, slope_bytes);
     HS_CHECK(hs_cut_choose(&c, err));
     HS_CHECK(hs_cut_build(&c, sources, source_count, outputs, output_count, out, err));
 cleanup:

@@ -18,6 +18,12 @@
  * one that computes least again, but a concatenation is never kept: its parts
  * are, and stage 2 concatenates them.
  *
+ * To compute a slope again costs about the time that reading it takes, but no
+ * memory; of a small model, whose maps stay in the cache, reading is faster. So
+ * the slopes of activations are kept as far as `slope_bytes` go, the smallest
+ * maps first. The products are the same bits with and without, where the point
+ * computes the activations, too.
+ *
  * A group_norm that is computed again has, where the graph holds its
  * group_norm_stats, these as its fourth input: the back end need not compute
  * them, x is read once.
@@ -43,13 +49,16 @@ typedef struct hs_cut {
 /*
  * Fill in `out` with the linear stage from `sources` to `outputs`, values of
  * `graph`, which need not outlive it. A source that no output depends on is
- * still an input. hs_cut_free it; after an error there is nothing to free.
+ * still an input. slope_bytes: what slopes may take that are kept for being
+ * slopes, in float32; 0: all are computed again. hs_cut_free it; after an error
+ * there is nothing to free.
  *
  * HS_ERROR_ARGUMENT: a value is not in the graph, a source is given twice, an
  * output depends on no source.
  */
 hs_status hs_graph_cut(const hs_graph *graph, const hs_value *sources, int source_count,
-                       const hs_value *outputs, int output_count, hs_cut *out, hs_error *err);
+                       const hs_value *outputs, int output_count, int64_t slope_bytes, hs_cut *out,
+                       hs_error *err);
 void hs_cut_free(hs_cut *cut);
 
 /* Bytes of the kept values in float32. */

@@ -149,12 +149,55 @@ static void test_sums(void **state) {
     }
 }
 
+/* Slopes that are computed on the way and slopes that are there: against the definition,
+ * with and without v and x, and over v. */
+static void check_slopes(const hs_kernels *kernels, int channels, bool with_x, bool with_v) {
+    enum { PIXELS = 5, STRIDE = 75 };
+    float *x = random_floats(11, PIXELS * STRIDE), *v = random_floats(12, PIXELS * STRIDE);
+    float *slope = random_floats(13, PIXELS * STRIDE), *lines = random_floats(14, 5 * STRIDE);
+    const float *a = lines, *b = a + STRIDE, *alpha = b + STRIDE, *beta = alpha + STRIDE;
+    const float *delta = beta + STRIDE, *vs = with_v ? v : NULL;
+    float *y = random_floats(15, PIXELS * STRIDE), *z = random_floats(15, PIXELS * STRIDE);
+    kernels->slope_affine(x, STRIDE, vs, STRIDE, y, STRIDE, PIXELS, channels, a, b, alpha, beta,
+                          delta, HS_ACT_SILU);
+    if (with_v)
+        memcpy(z, v, PIXELS * STRIDE * sizeof *z);
+    kernels->affine_times(with_x ? x : NULL, STRIDE, with_v ? z : NULL, STRIDE, slope, STRIDE, z,
+                          STRIDE, PIXELS, channels, alpha, beta, delta);
+    for (int p = 0; p < PIXELS; p++)
+        for (int c = 0; c < channels; c++) {
+            int i = p * STRIDE + c;
+            double term = (double)beta[c] * (double)x[i] + (double)delta[c];
+            double more = with_v ? (double)alpha[c] * (double)v[i] : 0;
+            double s = 1 / (1 + exp(-((double)a[c] * (double)x[i] + (double)b[c])));
+            double silu = s * (1 + ((double)a[c] * (double)x[i] + (double)b[c]) * (1 - s));
+            double scale = fabs(term) + fabs(more) + 1;
+            close_to("slope", kernels->isa, (double)y[i], silu * (term + more), scale);
+            close_to("times", kernels->isa, (double)z[i],
+                     (double)slope[i] * ((with_x ? term : 0) + more), scale);
+        }
+    assert_true(z[channels] == (with_v ? v : y)[channels]); /* nothing is written beyond */
+    free(x);
+    free(v);
+    free(slope);
+    free(lines);
+    free(y);
+    free(z);
+}
+
+static void test_slopes(void **state) {
+    for (int isa = 0; isa < ISAS; isa++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        for (int channels = 1; kernels && channels <= 70; channels += 3)
+            for (int with = 1; with < 4; with++)
+                check_slopes(kernels, channels, with & 1, with & 2);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gemm),
-        cmocka_unit_test(test_silu),
-        cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_gemm), cmocka_unit_test(test_silu),   cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_sums), cmocka_unit_test(test_slopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,18 +30,24 @@ static double *reference(const hs_graph *graph, hs_value output) {
     return result;
 }
 
-/* The same by two plans of the CPU back end. */
-static float *staged(const hs_graph *graph, hs_value source, hs_value output, int threads) {
+/* The same by two plans of the CPU back end, slopes kept or computed again; the point
+ * computes `of`. */
+static float *staged(const hs_graph *graph, hs_value source, hs_value output, hs_value of,
+                     int threads, int64_t slope_bytes) {
     hs_error err;
     hs_cut cut;
     hs_exec *point, *linear;
-    assert_ok(hs_graph_cut(graph, &source, 1, &output, 1, &cut, &err));
+    assert_ok(hs_graph_cut(graph, &source, 1, &output, 1, slope_bytes, &cut, &err));
     hs_value kept[100];
     hs_link links[100];
     assert_true(cut.kept_count <= 100);
     for (int i = 0; i < cut.kept_count; i++)
         kept[i] = cut.kept[i].value;
-    hs_plan_options first = {.threads = threads, .kept = kept, .kept_count = cut.kept_count};
+    hs_plan_options first = {.threads = threads,
+                             .outputs = &of,
+                             .output_count = 1,
+                             .kept = kept,
+                             .kept_count = cut.kept_count};
     assert_ok(hs_backend_onednn.plan(graph, &first, &point, &err));
     for (int i = 0; i < cut.kept_count; i++)
         links[i] = (hs_link){cut.kept[i].input, point, cut.kept[i].value};
@@ -57,15 +63,18 @@ static float *staged(const hs_graph *graph, hs_value source, hs_value output, in
         if (graph->nodes[v].op == HS_OP_INPUT && v != source)
             in[count++] = (hs_binding){v, net_input_data(graph, v), NULL};
     float *result = calloc((size_t)hs_shape_count(&graph->nodes[output].shape), sizeof *result);
+    float *primal = calloc((size_t)hs_shape_count(&graph->nodes[of].shape), sizeof *primal);
+    hs_binding whole = {of, primal, NULL};
     hs_binding vector = {cut.sources[0], net_input_data(graph, source), NULL};
     hs_binding out = {cut.outputs[0], result, NULL};
     for (int pass = 0; pass < 2; pass++) { /* a second pass finds nothing spoilt */
-        assert_ok(hs_backend_onednn.execute(point, in, count, NULL, 0, &err));
+        assert_ok(hs_backend_onednn.execute(point, in, count, &whole, 1, &err));
         for (int product = 0; product < 2; product++)
             assert_ok(hs_backend_onednn.execute(linear, &vector, 1, &out, 1, &err));
     }
     for (int i = 0; i < count; i++)
         free(in[i].f32);
+    free(primal);
     free(vector.f32);
     hs_backend_onednn.free(linear);
     hs_backend_onednn.free(point);
@@ -86,9 +95,11 @@ static void check(hs_net *net, hs_value at, hs_value of, int k, double tolerance
     for (int i = 0; i < 2; i++) {
         int64_t count = hs_shape_count(&net->graph->nodes[products[i]].shape);
         double *expected = reference(net->graph, products[i]);
-        float *one = staged(net->graph, sources[i], products[i], 1);
-        float *found = staged(net->graph, sources[i], products[i], 2);
+        float *one = staged(net->graph, sources[i], products[i], of, 1, 0);
+        float *found = staged(net->graph, sources[i], products[i], of, 2, 0);
+        float *kept = staged(net->graph, sources[i], products[i], of, 2, 1 << 20);
         assert_memory_equal(one, found, (size_t)count * sizeof *one);
+        assert_memory_equal(one, kept, (size_t)count * sizeof *one);
         double worst = 0, largest = 0;
         for (int64_t j = 0; j < count; j++) {
             double difference = (double)found[j] - expected[j];
@@ -99,6 +110,7 @@ static void check(hs_net *net, hs_value at, hs_value of, int k, double tolerance
         }
         if (!(worst <= tolerance * largest))
             fail_msg("%s: error %.3g of %.3g", i ? "J^T u" : "J v", worst, largest);
+        free(kept);
         free(found);
         free(one);
         free(expected);

@@ -140,7 +140,7 @@ static void test_fast(void **state) {
                                       (run ? fast[run - 1] : f32) + i * X, NULL, &err));
         if (run == 1) {
             hs_jacobian *jacobian;
-            hs_status status = hs_jacobian_create(denoiser, 0, &jacobian, &err);
+            hs_status status = hs_jacobian_create(denoiser, 0, HS_SLOPE_BYTES, &jacobian, &err);
             assert_int_equal(status, HS_ERROR_ARGUMENT);
             assert_non_null(strstr(err.message, "float32"));
         }

@@ -21,7 +21,7 @@ typedef struct fixture {
 } fixture;
 
 static void setup(fixture *f, hs_backend_kind backend, hs_h_space h_space, int block,
-                  hs_prediction prediction) {
+                  int64_t slope_bytes, hs_prediction prediction) {
     hs_error err;
     assert_ok(hs_model_open("../models/demo/avatars32", NULL, &f->model, &err));
     f->model->schedule.prediction = prediction; /* another reading of the same output */
@@ -30,7 +30,7 @@ static void setup(fixture *f, hs_backend_kind backend, hs_h_space h_space, int b
     options.h_space = h_space;
     options.threads = 2;
     assert_ok(hs_denoiser_create(f->model, &options, &f->denoiser, &err));
-    assert_ok(hs_jacobian_create(f->denoiser, block, &f->jacobian, &err));
+    assert_ok(hs_jacobian_create(f->denoiser, block, slope_bytes, &f->jacobian, &err));
     f->image = hs_denoiser_image_size(f->denoiser);
     f->h = hs_denoiser_h_size(f->denoiser);
     f->x = malloc(f->image * sizeof(float));
@@ -77,7 +77,7 @@ static void test_adjoint(void **state) {
     static const hs_h_space spaces[] = {HS_H_BEFORE, HS_H_MIDDLE, HS_H_AFTER};
     for (int s = 0; s < 3; s++) {
         fixture f;
-        setup(&f, HS_BACKEND_ONEDNN, spaces[s], 0, HS_PREDICT_EPSILON);
+        setup(&f, HS_BACKEND_ONEDNN, spaces[s], 0, HS_SLOPE_BYTES, HS_PREDICT_EPSILON);
         products(&f, 300);
         for (size_t i = 0; i < VECTORS; i++) {
             const float *u = f.u + i * f.image, *jv = f.jv + i * f.image;
@@ -98,7 +98,7 @@ static void test_differences(void **state) {
     for (int p = 0; p < 3; p++) {
         hs_error err;
         fixture f;
-        setup(&f, HS_BACKEND_ONEDNN, HS_H_AFTER, 0, predictions[p]);
+        setup(&f, HS_BACKEND_ONEDNN, HS_H_AFTER, 0, HS_SLOPE_BYTES, predictions[p]);
         int t = 300;
         products(&f, t);
         float *delta = malloc(f.h * sizeof *delta), *ahead = malloc(f.image * sizeof *ahead);
@@ -121,13 +121,14 @@ static void test_differences(void **state) {
     }
 }
 
-/* The point gives what a pass gives, and any block the same bits. */
+/* The point gives what a pass gives, and any block the same bits, with slopes that are
+ * kept and with slopes that are not. */
 static void test_blocks_and_point(void **state) {
     hs_error err;
     fixture whole, one;
     int t = 120;
-    setup(&whole, HS_BACKEND_ONEDNN, HS_H_AFTER, 3, HS_PREDICT_EPSILON); /* 3 + 2 */
-    setup(&one, HS_BACKEND_ONEDNN, HS_H_AFTER, 1, HS_PREDICT_EPSILON);
+    setup(&whole, HS_BACKEND_ONEDNN, HS_H_AFTER, 3, HS_SLOPE_BYTES, HS_PREDICT_EPSILON); /* 3 + 2 */
+    setup(&one, HS_BACKEND_ONEDNN, HS_H_AFTER, 1, 0, HS_PREDICT_EPSILON);
     products(&whole, t);
     products(&one, t);
     assert_memory_equal(whole.jv, one.jv, VECTORS * one.image * sizeof(float));
@@ -151,8 +152,8 @@ static void test_blocks_and_point(void **state) {
 /* Against the reference back end; largest seen 1e-6. */
 static void test_back_ends(void **state) {
     fixture fast, slow;
-    setup(&fast, HS_BACKEND_ONEDNN, HS_H_AFTER, 2, HS_PREDICT_EPSILON);
-    setup(&slow, HS_BACKEND_REF, HS_H_AFTER, 1, HS_PREDICT_EPSILON);
+    setup(&fast, HS_BACKEND_ONEDNN, HS_H_AFTER, 2, HS_SLOPE_BYTES, HS_PREDICT_EPSILON);
+    setup(&slow, HS_BACKEND_REF, HS_H_AFTER, 1, 0, HS_PREDICT_EPSILON);
     some_products(&fast, 700, 1);
     some_products(&slow, 700, 1);
     double jv = hs_test_relative_error(fast.jv, slow.jv, (int64_t)fast.image);
@@ -166,9 +167,9 @@ static void test_back_ends(void **state) {
 static void test_refusals(void **state) {
     hs_error err;
     fixture f;
-    setup(&f, HS_BACKEND_ONEDNN, HS_H_AFTER, 2, HS_PREDICT_EPSILON);
+    setup(&f, HS_BACKEND_ONEDNN, HS_H_AFTER, 2, HS_SLOPE_BYTES, HS_PREDICT_EPSILON);
     hs_jacobian *none = NULL;
-    assert_int_equal(hs_jacobian_create(f.denoiser, -1, &none, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_jacobian_create(f.denoiser, -1, 0, &none, &err), HS_ERROR_ARGUMENT);
     assert_null(none);
     assert_int_equal(hs_jacobian_apply(f.jacobian, false, 1, f.v, f.jv, &err), HS_ERROR_ARGUMENT);
     assert_non_null(strstr(err.message, "no point"));

@@ -43,15 +43,15 @@ static void hs_derived_free(hs_derived *d) {
 }
 
 /* Cut from the sources first ... end-1 to their products, run two blocks. */
-static void hs_check_cut(const hs_derived *d, int first, int end) {
+static void hs_check_cut(const hs_derived *d, int first, int end, int64_t slope_bytes) {
     hs_error err;
     hs_cut cut;
     hs_binding point[5], vectors[2], outputs[2];
     double results[2][K * HS_RANDOM_ROW];
     int count = end - first;
     hs_random_graph_bind(&d->r, point);
-    assert_ok(
-        hs_graph_cut(d->r.graph, d->source + first, count, d->product + first, count, &cut, &err));
+    assert_ok(hs_graph_cut(d->r.graph, d->source + first, count, d->product + first, count,
+                           slope_bytes, &cut, &err));
     hs_two_stages stages =
         hs_two_stages_open(&hs_backend_ref, d->r.graph, &cut, count, true, point, 3);
     for (int block = 0; block < 2; block++) {
@@ -75,9 +75,11 @@ static void hs_test_same_bits(void **state) {
     for (uint64_t seed = 0; seed < HS_GRAPHS; seed++) {
         hs_derived d;
         hs_derive(&d, seed);
-        hs_check_cut(&d, 0, 1); /* J v */
-        hs_check_cut(&d, 1, 2); /* J^T u */
-        hs_check_cut(&d, 0, 2); /* both in one stage */
+        for (int64_t slopes = 0; slopes <= 1 << 20; slopes += 1 << 20) {
+            hs_check_cut(&d, 0, 1, slopes); /* J v */
+            hs_check_cut(&d, 1, 2, slopes); /* J^T u */
+            hs_check_cut(&d, 0, 2, slopes); /* both in one stage */
+        }
         hs_derived_free(&d);
     }
 }
@@ -91,7 +93,7 @@ static void hs_test_stands_alone(void **state) {
     hs_binding point[HS_RANDOM_POOL + 64];
     double *kept[HS_RANDOM_POOL + 63];
     hs_derive(&d, 7);
-    assert_ok(hs_graph_cut(d.r.graph, d.source, 1, d.product, 1, &cut, &err));
+    assert_ok(hs_graph_cut(d.r.graph, d.source, 1, d.product, 1, 0, &cut, &err));
     assert_true(cut.kept_count > 3 && cut.kept_count < HS_RANDOM_POOL + 63);
     for (int i = 0; i < cut.kept_count; i++) {
         hs_random_graph_bind(&d.r, point);
@@ -188,7 +190,8 @@ static int hs_count_op(const hs_graph *graph, hs_op op) {
 }
 
 /* Kept: the parts of the concatenation, the second norm's input, s, and the two
- * norms' stats; everything else that the derivative reads is computed again. */
+ * norms' stats; everything else that the derivative reads is computed again, if no
+ * slopes are to be kept. */
 static void hs_check_block(hs_op adjoint_conv, hs_op norm_op, bool transpose) {
     hs_error err;
     hs_block b;
@@ -198,7 +201,7 @@ static void hs_check_block(hs_op adjoint_conv, hs_op norm_op, bool transpose) {
     assert_ok(hs_graph_input(b.graph, "v", (hs_shape){4, {3, 4, 4, 4}}, &vector, &err));
     assert_ok(transpose ? hs_graph_vjp(b.graph, b.h, vector, b.out, &product, &err)
                         : hs_graph_jvp(b.graph, b.h, vector, b.out, &product, &err));
-    assert_ok(hs_graph_cut(b.graph, &vector, 1, &product, 1, &cut, &err));
+    assert_ok(hs_graph_cut(b.graph, &vector, 1, &product, 1, 0, &cut, &err));
     assert_int_equal(cut.kept_count, 6);
     assert_true(hs_is_kept(&cut, b.h) && hs_is_kept(&cut, b.skip) && hs_is_kept(&cut, b.s));
     assert_true(hs_is_kept(&cut, b.second));
@@ -217,6 +220,18 @@ static void hs_check_block(hs_op adjoint_conv, hs_op norm_op, bool transpose) {
     assert_int_equal(hs_count_op(cut.graph, HS_OP_INPUT), 7);
     assert_string_equal(cut.graph->nodes[cut.sources[0]].name, "v");
     hs_cut_free(&cut);
+    /* Slopes of 64 and of 128 values: as far as the bytes go, the small one first. */
+    static const int64_t bytes[] = {4 * 64 - 1, 4 * 64, 4 * 192 - 1, 4 * 192};
+    static const int kept[] = {0, 1, 1, 2};
+    for (int i = 0; i < 4; i++) {
+        assert_ok(hs_graph_cut(b.graph, &vector, 1, &product, 1, bytes[i], &cut, &err));
+        assert_int_equal(cut.kept_count, 6 + kept[i]);
+        assert_int_equal(hs_cut_bytes(&cut), 4 * (3 * 64 + 8 + 2 * 4) + (kept[i] > 0 ? 4 * 64 : 0) +
+                                                 (kept[i] > 1 ? 4 * 128 : 0));
+        assert_int_equal(hs_count_op(cut.graph, HS_OP_ACTIVATION_SLOPE), 2 - kept[i]);
+        assert_int_equal(hs_count_op(cut.graph, HS_OP_GROUP_NORM), 2 - kept[i]);
+        hs_cut_free(&cut);
+    }
     hs_graph_free(b.graph);
 }
 
@@ -244,14 +259,14 @@ static void hs_test_choices(void **state) {
     assert_ok(hs_graph_add(graph, HS_OP_ACTIVATION, &norm, 1, &silu, NULL, &act, &err));
     const hs_value by_act[] = {act, v};
     assert_ok(hs_graph_add(graph, HS_OP_MUL, by_act, 2, NULL, NULL, &product, &err));
-    assert_ok(hs_graph_cut(graph, &v, 1, &product, 1, &cut, &err));
+    assert_ok(hs_graph_cut(graph, &v, 1, &product, 1, 0, &cut, &err));
     assert_int_equal(cut.kept_count, 1);
     assert_int_equal(cut.kept[0].value, act);
     hs_cut_free(&cut);
 
     const hs_value by_x[] = {x, product};
     assert_ok(hs_graph_add(graph, HS_OP_MUL, by_x, 2, NULL, NULL, &product, &err));
-    assert_ok(hs_graph_cut(graph, &v, 1, &product, 1, &cut, &err));
+    assert_ok(hs_graph_cut(graph, &v, 1, &product, 1, 0, &cut, &err));
     assert_int_equal(cut.kept_count, 1);
     assert_int_equal(cut.kept[0].value, x);
     assert_int_equal(hs_count_op(cut.graph, HS_OP_GROUP_NORM), 1);
@@ -260,7 +275,7 @@ static void hs_test_choices(void **state) {
     /* nothing of the primal point is read */
     assert_ok(hs_graph_add(graph, HS_OP_AFFINE, &v, 1, &(hs_attr){.affine = {2, 0}}, NULL, &product,
                            &err));
-    assert_ok(hs_graph_cut(graph, &v, 1, &product, 1, &cut, &err));
+    assert_ok(hs_graph_cut(graph, &v, 1, &product, 1, 0, &cut, &err));
     assert_int_equal(cut.kept_count, 0);
     assert_int_equal(hs_cut_bytes(&cut), 0);
     assert_int_equal(cut.graph->count, 2);
@@ -279,13 +294,13 @@ static void hs_test_refused(void **state) {
     assert_ok(
         hs_graph_add(graph, HS_OP_AFFINE, &x, 1, &(hs_attr){.affine = {2, 0}}, "y", &y, &err));
     const hs_value twice[] = {v, v}, beyond = graph->count;
-    assert_int_equal(hs_graph_cut(graph, &v, 1, &y, 1, &cut, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_graph_cut(graph, &v, 1, &y, 1, 0, &cut, &err), HS_ERROR_ARGUMENT);
     assert_non_null(strstr(err.message, "y, depends on no source"));
     assert_null(cut.graph);
-    assert_int_equal(hs_graph_cut(graph, twice, 2, &v, 1, &cut, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_graph_cut(graph, twice, 2, &v, 1, 0, &cut, &err), HS_ERROR_ARGUMENT);
     assert_non_null(strstr(err.message, "a source twice"));
-    assert_int_equal(hs_graph_cut(graph, &beyond, 1, &v, 1, &cut, &err), HS_ERROR_ARGUMENT);
-    assert_int_equal(hs_graph_cut(graph, &v, 1, &beyond, 1, &cut, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_graph_cut(graph, &beyond, 1, &v, 1, 0, &cut, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_graph_cut(graph, &v, 1, &beyond, 1, 0, &cut, &err), HS_ERROR_ARGUMENT);
     assert_non_null(strstr(err.message, "not in the graph"));
     hs_graph_free(graph);
 }

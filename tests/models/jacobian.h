@@ -78,8 +78,8 @@ static inline double *hs_golden_jacobian_product(const hs_backend *backend,
     float *narrow = calloc((size_t)count, sizeof *narrow);
     assert_true(result && narrow);
     hs_golden_jacobian_bind(j, point);
-    assert_ok(hs_graph_cut(j->unet.graph, &j->source[transpose], 1, &j->product[transpose], 1, &cut,
-                           &err));
+    assert_ok(hs_graph_cut(j->unet.graph, &j->source[transpose], 1, &j->product[transpose], 1,
+                           1 << 24, &cut, &err)); /* slopes kept; test_cut.c has both */
     hs_two_stages stages =
         hs_two_stages_open(backend, j->unet.graph, &cut, 1, double_precision, point, 3);
     hs_binding in = {.value = cut.sources[0], .f32 = (float *)(uintptr_t)vectors};

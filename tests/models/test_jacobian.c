@@ -206,7 +206,7 @@ static double hs_check_stage(const hs_golden_jacobian_model *m, hs_h_space space
     hs_cut cut[2];
     hs_golden_jacobian_open(&j, m->model, m->golden, space, 2);
     for (int i = 0; i < 2; i++)
-        assert_ok(hs_graph_cut(j.unet.graph, &j.source[i], 1, &j.product[i], 1, &cut[i], &err));
+        assert_ok(hs_graph_cut(j.unet.graph, &j.source[i], 1, &j.product[i], 1, 0, &cut[i], &err));
     assert_int_equal(cut[0].kept_count, cut[1].kept_count);
     for (int i = 0; i < cut[0].kept_count; i++)
         assert_int_equal(cut[0].kept[i].value, cut[1].kept[i].value);

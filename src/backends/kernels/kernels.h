@@ -52,6 +52,14 @@ typedef struct hs_kernels {
                          const float *b, const float *alpha, const float *beta, const float *delta,
                          hs_kernel_act act);
 
+    /* y[p,c] = by[p,c] (alpha[c] v[p,c] + beta[c] x[p,c] + delta[c]), slope_affine with
+     * slopes that are there. x NULL: no beta and no delta; v may be NULL for zero.
+     * v == y is allowed when their strides are equal. */
+    void (*affine_times)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                         const float *by, int64_t by_stride, float *y, int64_t y_stride,
+                         int64_t pixels, int channels, const float *alpha, const float *beta,
+                         const float *delta);
+
     /* y[i,r] = bias[r] + sum_k w[r,k] x[i,k] for i < n, r < rows. bias may be NULL. */
     void (*linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
                    const float *bias, int rows, float *y, int64_t y_stride);

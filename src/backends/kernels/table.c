@@ -14,6 +14,10 @@ void HS_KERNEL(hs_slope_affine)(const float *x, int64_t x_stride, const float *v
                                 float *y, int64_t y_stride, int64_t pixels, int channels,
                                 const float *a, const float *b, const float *alpha,
                                 const float *beta, const float *delta, hs_kernel_act act);
+void HS_KERNEL(hs_affine_times)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                                const float *by, int64_t by_stride, float *y, int64_t y_stride,
+                                int64_t pixels, int channels, const float *alpha,
+                                const float *beta, const float *delta);
 void HS_KERNEL(hs_linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
                           const float *bias, int rows, float *y, int64_t y_stride);
 void HS_KERNEL(hs_gemm)(int m, int n, int k, const float *a, int64_t lda, const float *b,
@@ -31,6 +35,7 @@ const hs_kernels HS_KERNEL(hs_kernels) = {
     .affine_act = HS_KERNEL(hs_affine_act),
     .dot_sums = HS_KERNEL(hs_dot_sums),
     .slope_affine = HS_KERNEL(hs_slope_affine),
+    .affine_times = HS_KERNEL(hs_affine_times),
     .linear = HS_KERNEL(hs_linear),
     .gemm = HS_KERNEL(hs_gemm),
     .softmax = HS_KERNEL(hs_softmax),

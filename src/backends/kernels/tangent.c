@@ -11,6 +11,10 @@ void HS_KERNEL(hs_slope_affine)(const float *x, int64_t x_stride, const float *v
                                 float *y, int64_t y_stride, int64_t pixels, int channels,
                                 const float *a, const float *b, const float *alpha,
                                 const float *beta, const float *delta, hs_kernel_act act);
+void HS_KERNEL(hs_affine_times)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                                const float *by, int64_t by_stride, float *y, int64_t y_stride,
+                                int64_t pixels, int channels, const float *alpha, const float *beta,
+                                const float *delta);
 
 void HS_KERNEL(hs_dot_sums)(const float *v, int64_t v_stride, const float *x, int64_t x_stride,
                             int64_t pixels, int channels, double *sum, double *product) {
@@ -109,4 +113,40 @@ void HS_KERNEL(hs_slope_affine)(const float *x, int64_t x_stride, const float *v
         hs_slope_rows(x, x_stride, v, v_stride, y, y_stride, pixels, channels, a, b, alpha, beta,
                       delta, act);
     }
+}
+
+HS_INLINE void hs_times_rows(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                             const float *by, int64_t by_stride, float *y, int64_t y_stride,
+                             int64_t pixels, int channels, const float *alpha, const float *beta,
+                             const float *delta, bool with_x, bool with_v) {
+    for (int64_t p = 0; p < pixels; p++) {
+        const float *xs = x + p * x_stride, *vs = with_v ? v + p * v_stride : NULL;
+        const float *s = by + p * by_stride;
+        float *ys = y + p * y_stride;
+        int c = 0;
+        for (; c + HS_LANES <= channels; c += HS_LANES) {
+            hs_vec t = {0};
+            if (with_x)
+                t = hs_load(xs + c) * hs_load(beta + c) + hs_load(delta + c);
+            if (with_v)
+                t += hs_load(vs + c) * hs_load(alpha + c);
+            hs_store(ys + c, t * hs_load(s + c));
+        }
+        for (; c < channels; c++) {
+            float t = with_x ? xs[c] * beta[c] + delta[c] : 0.0f;
+            ys[c] = (t + (with_v ? vs[c] * alpha[c] : 0.0f)) * s[c];
+        }
+    }
+}
+
+void HS_KERNEL(hs_affine_times)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
+                                const float *by, int64_t by_stride, float *y, int64_t y_stride,
+                                int64_t pixels, int channels, const float *alpha, const float *beta,
+                                const float *delta) {
+    if (!x)
+        hs_times_rows(x, x_stride, v, v_stride, by, by_stride, y, y_stride, pixels, channels, alpha,
+                      beta, delta, false, true);
+    else
+        hs_times_rows(x, x_stride, v, v_stride, by, by_stride, y, y_stride, pixels, channels, alpha,
+                      beta, delta, true, v != NULL);
 }

@@ -4,7 +4,7 @@
  *
  *   conv2d -> add             the residual is added to the band just written
  *   conv2d -> add_channel     the vector becomes the convolution's bias
- *   group_norm [-> modulate] [-> activation]
+ *   group_norm [-> modulate] [-> activation, and with it its slope, where that is kept]
  *   concat, pad_channels      never made where all readers can read parts
  *   upsample                  never made where all readers are 3x3 convolutions
  *                             that run by Winograd's method and read through it
@@ -13,6 +13,7 @@
  *
  *   mul(slope(P), [modulate_scale(] group_norm_tangent(x, v))
  *   group_norm_cotangent(x, [modulate_scale(] mul(slope(P), u))
+ *   and both with an input in place of slope(P): a slope that the point keeps
  *   slice of add, conv2d_transpose, group_norm_cotangent: only those channels
  */
 #include "backends/onednn/fuse.h"
@@ -49,8 +50,11 @@ static void hs_od_fuse_add(hs_od_planner *p, hs_value value) {
         hs_od_absorb(p, value, earlier);
 }
 
-/* slope(P): absorb the slope, the activation's input and the norm. */
+/* A slope that is kept of the point, or slope(P): then the slope, the activation's
+ * input and the norm are absorbed. */
 static bool hs_od_slope_of_norm(const hs_od_planner *p, hs_value value, hs_value x) {
+    if (hs_od_node(p, value)->op == HS_OP_INPUT)
+        return true;
     if (!hs_od_single(p, value, HS_OP_ACTIVATION_SLOPE))
         return false;
     hs_value at = hs_od_node(p, value)->input[0], norm = at;
@@ -62,7 +66,8 @@ static bool hs_od_slope_of_norm(const hs_od_planner *p, hs_value value, hs_value
 }
 
 static void hs_od_absorb_slope(hs_od_planner *p, hs_value value) {
-    for (hs_value at = value;; at = hs_od_node(p, at)->input[0]) {
+    for (hs_value at = value; hs_od_node(p, at)->op != HS_OP_INPUT;
+         at = hs_od_node(p, at)->input[0]) {
         p->absorbed[at] = true;
         if (hs_od_node(p, at)->op == HS_OP_GROUP_NORM)
             return;
@@ -94,6 +99,34 @@ static void hs_od_fuse_cotangent(hs_od_planner *p, hs_value value) {
     hs_od_absorb_slope(p, hs_od_node(p, mul)->input[0]);
 }
 
+/* The kept slope of the activation `value`, or HS_NO_VALUE. */
+static hs_value hs_od_kept_slope(const hs_od_planner *p, hs_value value) {
+    const hs_node *node = hs_od_node(p, value);
+    for (int i = 0; i < p->options->kept_count; i++) {
+        const hs_node *other = hs_od_node(p, p->options->kept[i]);
+        if (other->op == HS_OP_ACTIVATION_SLOPE && other->input[0] == node->input[0] &&
+            other->attr.activation.kind == node->attr.activation.kind)
+            return p->options->kept[i];
+    }
+    return HS_NO_VALUE;
+}
+
+static void hs_od_fuse_activation(hs_od_planner *p, hs_value value) {
+    hs_value a = hs_od_node(p, value)->input[0], slope = hs_od_kept_slope(p, value);
+    if (hs_od_node(p, value)->shape.rank != 4)
+        return;
+    p->uses[a] -= slope != HS_NO_VALUE; /* not one more reader, but a second result */
+    if (!hs_od_single(p, a, HS_OP_GROUP_NORM) &&
+        (!hs_od_single(p, a, HS_OP_MODULATE) || p->fused[a] == HS_NO_VALUE)) {
+        p->uses[a] += slope != HS_NO_VALUE;
+        return;
+    }
+    hs_od_absorb(p, value, a);
+    p->slope[value] = slope;
+    if (slope != HS_NO_VALUE)
+        p->absorbed[slope] = true;
+}
+
 static void hs_od_fuse_node(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
     hs_value a = node->input[0], b = node->input_count > 1 ? node->input[1] : HS_NO_VALUE;
@@ -107,12 +140,7 @@ static void hs_od_fuse_node(hs_od_planner *p, hs_value value) {
         if (hs_od_single(p, a, HS_OP_GROUP_NORM))
             hs_od_absorb(p, value, a);
         break;
-    case HS_OP_ACTIVATION:
-        if (node->shape.rank == 4 &&
-            (hs_od_single(p, a, HS_OP_GROUP_NORM) ||
-             (hs_od_single(p, a, HS_OP_MODULATE) && p->fused[a] != HS_NO_VALUE)))
-            hs_od_absorb(p, value, a);
-        break;
+    case HS_OP_ACTIVATION: hs_od_fuse_activation(p, value); break;
     case HS_OP_MUL: hs_od_fuse_mul(p, value); break;
     case HS_OP_GROUP_NORM_COTANGENT: hs_od_fuse_cotangent(p, value); break;
     default: break;
@@ -210,7 +238,7 @@ static void hs_od_count_uses(hs_od_planner *p) {
 void hs_od_fuse(hs_od_planner *p) {
     hs_od_count_uses(p);
     for (hs_value i = 0; i < p->graph->count; i++)
-        p->fused[i] = HS_NO_VALUE;
+        p->fused[i] = p->slope[i] = HS_NO_VALUE;
     hs_od_find_virtual(p);
     for (int i = 0; i < p->options->kept_count; i++) {
         p->virtual_parts[p->options->kept[i]] = false;

@@ -2,7 +2,8 @@
  * Group norm with what follows it: scale and shift by the time embedding, and
  * the activation. Two steps: sums of each channel over chunks of pixels, then
  * y = act(a x + b) with a and b from the sums. The input may be a concatenation
- * that is never made: its parts are read where they are.
+ * that is never made: its parts are read where they are. Where products with the
+ * Jacobian are to read act'(a x + b), it is written beside y.
  */
 #include <math.h>
 
@@ -16,7 +17,8 @@ typedef struct hs_od_norm {
     int n, channels, groups, part_count, chunks;
     int part_channels[HS_MAX_INPUTS];
     hs_od_place part[HS_MAX_INPUTS];
-    hs_od_place dst, sums, modulate; /* sums: doubles [n, chunks, 2, channels] */
+    hs_od_place dst, sums;       /* sums: doubles [n, chunks, 2, channels] */
+    hs_od_place modulate, slope; /* buffer -1: none */
     int64_t pixels, chunk;
     double eps;
     const float *gamma, *beta;
@@ -67,38 +69,63 @@ static void hs_od_group_stats(const hs_exec *exec, const hs_od_norm *s, int item
     *inverse = 1.0 / sqrt((variance > 0 ? variance : 0) + s->eps);
 }
 
-/* a[c], b[c] so that the whole of norm, gamma, beta and modulation is a x + b. */
-static void hs_od_norm_coefficients(const hs_exec *exec, const hs_od_norm *s, int item, float *a,
-                                    float *b) {
+/* a[c], b[c] so that the whole of norm, gamma, beta and modulation is a x + b;
+ * with `rounded` from mean and rstd in float32, as norm_tangent.c has them. */
+static void hs_od_norm_coefficients(const hs_exec *exec, const hs_od_norm *s, int item,
+                                    bool rounded, float *a, float *b) {
     int per_group = s->channels / s->groups;
     const float *scale = s->modulate.buffer >= 0 ? hs_od_item(exec, s->modulate, item) : NULL;
     for (int g = 0; g < s->groups; g++) {
         double mean, inverse;
         hs_od_group_stats(exec, s, item, g, &mean, &inverse);
+        if (rounded) {
+            mean = (double)(float)mean;
+            inverse = (double)(float)inverse;
+        }
         for (int c = g * per_group; c < (g + 1) * per_group; c++) {
             double more = scale ? 1.0 + (double)scale[c] : 1.0;
             double shift = (double)s->beta[c] * more;
             if (scale)
                 shift += (double)scale[c + s->channels];
-            a[c] = (float)(inverse * (double)s->gamma[c] * more);
+            a[c] = (float)((double)s->gamma[c] * more * inverse);
             b[c] = (float)(shift - mean * (double)a[c]); /* 0 at the mean, with a as rounded */
         }
     }
 }
 
+/* slope = act'(a x + b) of one part's pixels; lines: a, b, zeros and ones. */
+static void hs_od_slope_part(const hs_exec *exec, const hs_od_norm *s, const float *x,
+                             int64_t pixels, int first, int channels, const float *lines,
+                             float *slope) {
+    const float *a = lines + first, *zero = lines + 2 * s->channels, *one = zero + s->channels;
+    exec->kernels->slope_affine(x, channels, NULL, 0, slope + first, s->channels, pixels, channels,
+                                a, a + s->channels, zero, zero, one, s->act);
+}
+
 static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
     const hs_od_norm *s = (const hs_od_norm *)step;
-    float *a = hs_od_scratch(exec, rank), *b = a + s->channels;
-    int ready = -1; /* the item that a and b belong to */
+    float *a = hs_od_scratch(exec, rank), *b = a + s->channels, *lines = b + s->channels;
+    float *slope = NULL;
+    for (int c = 0; c < 2 * s->channels; c++)
+        lines[2 * s->channels + c] = c >= s->channels;
+    int ready = -1; /* the item that a, b and the lines belong to */
     for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
         int item = task / s->chunks, chunk = task % s->chunks;
-        if (item != ready)
-            hs_od_norm_coefficients(exec, s, item, a, b);
+        if (item != ready) {
+            hs_od_norm_coefficients(exec, s, item, false, a, b);
+            if (s->slope.buffer >= 0)
+                hs_od_norm_coefficients(exec, s, item, true, lines, lines + s->channels);
+        }
         ready = item;
+        if (s->slope.buffer >= 0)
+            slope = hs_od_item(exec, s->slope, item) + chunk * s->chunk * s->channels;
         float *y = hs_od_item(exec, s->dst, item) + chunk * s->chunk * s->channels;
         for (int i = 0, first = 0; i < s->part_count; first += s->part_channels[i++]) {
             int channels = s->part_channels[i];
             const float *x = hs_od_item(exec, s->part[i], item) + chunk * s->chunk * channels;
+            if (slope)
+                hs_od_slope_part(exec, s, x, hs_od_chunk_pixels(s, chunk), first, channels, lines,
+                                 slope);
             exec->kernels->affine_act(x, y + first, hs_od_chunk_pixels(s, chunk), channels,
                                       s->channels, a + first, b + first, s->act);
         }
@@ -125,7 +152,7 @@ static hs_status hs_od_read_chain(hs_od_planner *p, hs_value value, hs_od_norm *
         s->act = hs_od_act(hs_od_node(p, at)->attr.activation.kind);
         at = hs_od_node(p, at)->input[0];
     }
-    s->modulate.buffer = -1;
+    s->modulate.buffer = s->slope.buffer = -1;
     if (hs_od_node(p, at)->op == HS_OP_MODULATE) {
         s->modulate = hs_od_operand(p, hs_od_node(p, at)->input[1], s->n);
         at = hs_od_node(p, at)->input[0];
@@ -169,7 +196,7 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     s->channels = (int)shape->dim[1];
     s->pixels = shape->dim[2] * shape->dim[3];
     hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
-    hs_od_need_scratch(p, 2 * s->channels * (int64_t)sizeof(float));
+    hs_od_need_scratch(p, 6 * s->channels * (int64_t)sizeof(float));
     hs_od_part parts[HS_MAX_INPUTS];
     s->part_count = hs_od_parts(p, norm->input[0], parts);
     for (int i = 0; i < s->part_count; i++) {
@@ -190,6 +217,10 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
         HS_TRY(hs_od_make_place(p, value));
     s->dst = p->place[value];
     hs_od_touch(p, s->dst.buffer);
+    if (p->slope[value] != HS_NO_VALUE) {
+        HS_TRY(hs_od_make_place(p, p->slope[value]));
+        s->slope = p->place[p->slope[value]];
+    }
     hs_od_touch_all(p, s);
     hs_od_release_inputs(p, value);
     return HS_OK;

@@ -32,7 +32,7 @@ typedef struct hs_od_tangent {
     int n, channels, groups, chunks, segment_count;
     int64_t pixels, chunk;
     hs_od_segment segment[HS_MAX_SEGMENTS];
-    hs_od_place v, y, stats, modulate;
+    hs_od_place v, y, stats, modulate, slope; /* the last two: buffer -1 for none */
     int v_first, v_channels, y_first, y_channels;
     int sums; /* buffer of doubles [n, chunks, 2, channels] */
     const float *gamma, *beta;
@@ -103,7 +103,7 @@ static void hs_od_sum_lines(const hs_exec *exec, const hs_od_tangent *s, int ite
 
 /* One stretch of pixels of one segment: where x, v and y are. */
 typedef struct hs_od_piece {
-    const float *x, *v;
+    const float *x, *v, *slope; /* slope: NULL where it is not kept */
     float *y;
     int64_t pixels;
 } hs_od_piece;
@@ -116,6 +116,8 @@ static hs_od_piece hs_od_piece_of(const hs_exec *exec, const hs_od_tangent *s,
         piece.v = hs_od_item(exec, s->v, item) + first * s->v_channels + g->first - s->v_first;
     if (g->in_y)
         piece.y = hs_od_item(exec, s->y, item) + first * s->y_channels + g->first - s->y_first;
+    if (s->slope.buffer >= 0)
+        piece.slope = hs_od_item(exec, s->slope, item) + first * s->channels + g->first;
     return piece;
 }
 
@@ -126,9 +128,13 @@ static void hs_od_sum_piece(const hs_exec *exec, const hs_od_tangent *s, const h
     int c = g->first;
     float *w = g->in_y ? piece->y : l->w;
     int64_t stride = g->in_y ? s->y_channels : g->channels;
-    exec->kernels->slope_affine(piece->x, g->x_stride, piece->v, s->v_channels, w, stride,
-                                piece->pixels, g->channels, l->a + c, l->b + c, l->gain + c,
-                                l->zero + c, l->zero + c, s->act);
+    if (piece->slope)
+        exec->kernels->affine_times(NULL, 0, piece->v, s->v_channels, piece->slope, s->channels, w,
+                                    stride, piece->pixels, g->channels, l->gain + c, NULL, NULL);
+    else
+        exec->kernels->slope_affine(piece->x, g->x_stride, piece->v, s->v_channels, w, stride,
+                                    piece->pixels, g->channels, l->a + c, l->b + c, l->gain + c,
+                                    l->zero + c, l->zero + c, s->act);
     exec->kernels->dot_sums(w, stride, piece->x, g->x_stride, piece->pixels, g->channels, sum,
                             sum + s->channels);
 }
@@ -180,6 +186,12 @@ static void hs_od_map_segment(const hs_exec *exec, const hs_od_tangent *s, const
         return;
     hs_od_piece piece = hs_od_piece_of(exec, s, g, item, begin, end - begin);
     bool in_place = s->adjoint && g->in_v; /* w is there */
+    if (piece.slope && !s->adjoint) {
+        exec->kernels->affine_times(piece.x, g->x_stride, piece.v, s->v_channels, piece.slope,
+                                    s->channels, piece.y, s->y_channels, piece.pixels, g->channels,
+                                    l->alpha + c, l->beta + c, l->delta + c);
+        return;
+    }
     exec->kernels->slope_affine(piece.x, g->x_stride, in_place ? piece.y : piece.v,
                                 in_place ? s->y_channels : s->v_channels, piece.y, s->y_channels,
                                 piece.pixels, g->channels, l->a + c, l->b + c, l->alpha + c,
@@ -209,7 +221,7 @@ static void hs_od_run_tangent(const hs_exec *exec, const hs_od_step *step, hs_te
 typedef struct hs_od_tangent_nodes {
     const hs_node *derivative; /* group_norm_tangent or group_norm_cotangent */
     hs_value v;                /* the vector: tangent v, or cotangent u */
-    hs_value slope;            /* activation_slope, or HS_NO_VALUE */
+    hs_value slope;            /* activation_slope, or an input that is one, or HS_NO_VALUE */
     hs_value scale;            /* modulation's vector, or HS_NO_VALUE */
 } hs_od_tangent_nodes;
 
@@ -269,11 +281,17 @@ static void hs_od_cut_segments(hs_od_planner *p, hs_od_tangent *s, hs_value x) {
 static hs_status hs_od_tangent_point(hs_od_planner *p, hs_od_tangent *s,
                                      const hs_od_tangent_nodes *t) {
     s->stats = hs_od_operand(p, t->derivative->input[1], s->n);
-    s->modulate.buffer = -1;
+    s->modulate.buffer = s->slope.buffer = -1;
     HS_TRY(hs_od_weight_plain(p, t->derivative->input[2], &s->gamma));
     if (t->slope == HS_NO_VALUE)
         return HS_OK;
     const hs_node *node = hs_od_node(p, t->slope);
+    if (node->op == HS_OP_INPUT) {
+        s->slope = hs_od_operand(p, t->slope, s->n);
+        if (t->scale != HS_NO_VALUE)
+            s->modulate = hs_od_operand(p, t->scale, s->n);
+        return HS_OK;
+    }
     s->act = hs_od_act(node->attr.activation.kind);
     node = hs_od_node(p, node->input[0]);
     if (node->op == HS_OP_MODULATE) {
@@ -290,6 +308,8 @@ static void hs_od_touch_tangent(hs_od_planner *p, const hs_od_tangent *s) {
     hs_od_touch(p, s->stats.buffer);
     if (s->modulate.buffer >= 0)
         hs_od_touch(p, s->modulate.buffer);
+    if (s->slope.buffer >= 0)
+        hs_od_touch(p, s->slope.buffer);
     for (int i = 0; i < s->segment_count; i++)
         hs_od_touch(p, s->segment[i].x.buffer);
 }

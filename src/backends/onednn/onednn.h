@@ -87,6 +87,7 @@ typedef struct hs_od_planner {
     const hs_plan_options *options;
     int64_t weight_bytes; /* of the graph, in float32 */
     hs_value *fused;      /* [count] what this node's step absorbs, or HS_NO_VALUE */
+    hs_value *slope;      /* [count] the kept slope that this activation's step leaves, too */
     hs_od_place *place;   /* [count] */
     hs_error *err;
 } hs_od_planner;

@@ -360,11 +360,12 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     p.slice_first = hs_arena_alloc(&memory, count, sizeof *p.slice_first);
     p.slice_count = hs_arena_alloc(&memory, count, sizeof *p.slice_count);
     p.fused = hs_arena_alloc(&memory, count, sizeof *p.fused);
+    p.slope = hs_arena_alloc(&memory, count, sizeof *p.slope);
     p.place = exec->places = hs_arena_alloc(&exec->memory, count, sizeof *p.place);
     hs_status status;
     hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a crew */
     if (p.uses && p.needed && p.is_output && p.absorbed && p.virtual_parts && p.slice_first &&
-        p.slice_count && p.fused && p.place)
+        p.slice_count && p.fused && p.slope && p.place)
         status = hs_od_plan_all(&p);
     else
         status = hs_fail_memory(err, count * sizeof *p.place);
