@@ -7,9 +7,10 @@
  *   primitives           |  top     |  middle  |  bottom  |   (differ in padding)
  *
  * In nhwc a band and its halo are contiguous, so a primitive sees a small
- * dense image. The bias may be one vector an item (bias plus time embedding);
- * a residual is copied into the band just before it and added by oneDNN; a
- * concatenation that is never made becomes one convolution a part, summed.
+ * dense image. The bias may be one vector an item (bias plus time embedding).
+ * A residual is added to the band just after it: oneDNN would begin its sums with
+ * it, and round every product at the size of the residual. A concatenation that is
+ * never made becomes one convolution a part, summed.
  *
  * The adjoint of a convolution of stride 1 is a convolution with the flipped,
  * transposed kernel, and runs as one.
@@ -43,8 +44,14 @@ typedef struct hs_od_conv {
     hs_od_variant *variants;
     int64_t src_row, dst_row;                  /* floats */
     hs_od_place src, dst, residual, item_bias; /* buffer -1: none */
+    int64_t band_bytes; /* of scratch for a band, where the residual lies in dst; or 0 */
     const float *bias;
 } hs_od_conv;
+
+static void hs_od_add_band(float *restrict dst, const float *restrict band, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        dst[i] += band[i];
+}
 
 static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
     const hs_od_conv *c = (const hs_od_conv *)step;
@@ -55,17 +62,16 @@ static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_tea
         const hs_od_variant *variant = &c->variants[band->variant];
         int64_t at = band->first * c->dst_row;
         float *dst = hs_od_item(exec, c->dst, item) + at;
-        if (c->residual.buffer >= 0)
-            memcpy(dst, hs_od_item(exec, c->residual, item) + at,
-                   (size_t)(variant->rows * c->dst_row) * sizeof(float));
+        uint8_t *scratch = hs_od_scratch(exec, rank);
+        float *out = c->band_bytes ? (float *)scratch : dst;
         const float *bias =
             c->item_bias.buffer >= 0 ? hs_od_item(exec, c->item_bias, item) : c->bias;
         void *data[HS_ARGS] = {
             [HS_SRC] = hs_od_item(exec, c->src, item) + band->in_first * c->src_row,
             [HS_WEIGHTS] = (void *)variant->weights,
             [HS_BIAS] = (void *)bias,
-            [HS_DST] = dst,
-            [HS_SCRATCH] = hs_od_scratch(exec, rank),
+            [HS_DST] = out,
+            [HS_SCRATCH] = scratch + c->band_bytes,
         };
         static const int names[HS_ARGS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS,
                                            DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
@@ -81,6 +87,11 @@ static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_tea
             dnnl_primitive_execute(variant->primitive, exec->streams[rank], count, args);
         if (failed != dnnl_success)
             hs_od_fail(exec, failed);
+        if (c->band_bytes)
+            hs_od_add_band(dst, out, variant->rows * c->dst_row);
+        else if (c->residual.buffer >= 0)
+            hs_od_add_band(dst, hs_od_item(exec, c->residual, item) + at,
+                           variant->rows * c->dst_row);
     }
 }
 
@@ -163,7 +174,6 @@ static hs_status hs_od_conv_pd(hs_od_planner *p, const hs_od_conv_spec *s, const
     hs_status status = HS_OK;
     int stride = s->conv->attr.conv.stride;
     dnnl_primitive_attr_t attr = NULL;
-    dnnl_post_ops_t post = NULL;
     dnnl_dims_t strides = {stride, stride};
     dnnl_dims_t pad_l = {v->pad_top, s->pad_left}, pad_r = {v->pad_bottom, s->pad_right};
     dnnl_convolution_desc_t desc;
@@ -174,14 +184,8 @@ static hs_status hs_od_conv_pd(hs_od_planner *p, const hs_od_conv_spec *s, const
             "conv2d");
     HS_DNNL(dnnl_primitive_attr_create(&attr), "conv2d");
     HS_DNNL(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "conv2d");
-    if (s->sum) {
-        HS_DNNL(dnnl_post_ops_create(&post), "conv2d");
-        HS_DNNL(dnnl_post_ops_append_sum(post, 1.0f), "conv2d");
-        HS_DNNL(dnnl_primitive_attr_set_post_ops(attr, post), "conv2d");
-    }
     HS_DNNL(dnnl_primitive_desc_create(out, &desc, attr, p->exec->engine, NULL), "conv2d");
 cleanup:
-    dnnl_post_ops_destroy(post);
     dnnl_primitive_attr_destroy(attr);
     return status;
 }
@@ -246,7 +250,7 @@ static hs_status hs_od_make_variant(hs_od_planner *p, const hs_od_conv *c, const
     const dnnl_memory_desc_t *own = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
     const dnnl_memory_desc_t *scratch =
         dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    hs_od_need_scratch(p, (int64_t)dnnl_memory_desc_get_size(scratch));
+    hs_od_need_scratch(p, c->band_bytes + (int64_t)dnnl_memory_desc_get_size(scratch));
     HS_CHECK(hs_od_weight_conv(p, s->conv->input[1], s->first, s->channels, s->adjoint, own,
                                &v->weights));
     const dnnl_memory_desc_t *md[HS_ARGS] = {&shapes.src, own, s->bias ? &shapes.bias : NULL,
@@ -293,6 +297,11 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
     c->src_row = s->in_w * s->in_c;
     c->dst_row = s->out_w * s->out_c;
     HS_TRY(hs_od_cut_bands(p, c, s));
+    if (s->sum && residual.buffer < 0) { /* it is what dst holds */
+        int64_t bytes = c->variants[c->bands[0].variant].rows * c->dst_row * (int64_t)sizeof(float);
+        c->band_bytes = (bytes + HS_ALIGN - 1) / HS_ALIGN * HS_ALIGN;
+        hs_od_need_scratch(p, c->band_bytes);
+    }
     dnnl_memory_desc_t weights;
     bool common;
     HS_TRY(hs_od_common_layout(p, c, s, &weights, &common));
