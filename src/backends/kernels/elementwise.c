@@ -4,42 +4,29 @@
 
 #include "backends/kernels/simd.h"
 
-#define HS_RUN 32 /* pixels summed in float before they go to double */
+#define HS_RUN 32 /* pixels whose channels are summed before the next: they stay in L1 */
 
 void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, double *sum,
                                 double *sumsq);
 void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int channels,
                               int64_t y_stride, const float *a, const float *b, hs_kernel_act act);
 
-/* n values whose differences from `pivot` have the sum s and the sum of squares q. */
-HS_INLINE void hs_add_run(double n, double pivot, double s, double q, double *sum, double *sumsq) {
-    *sum += n * pivot + s;
-    *sumsq += n * pivot * pivot + 2 * pivot * s + q;
-}
-
-/* Differences from the first pixel: a mean that is large beside what varies would
- * take the digits of the variance. */
+/* Sums of two registers of channels. In double: what a sum of squares loses scales the whole
+ * group, and a float32 sum of 32 squares loses as much as all that follows. */
 HS_INLINE void hs_sums_lanes(const float *x, int64_t pixels, int64_t stride, double *sum,
                              double *sumsq) {
-    hs_vec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0}, pivot = hs_load(x);
-    int64_t p = 0;
-    for (; p + 2 <= pixels; p += 2) {
-        hs_vec v0 = hs_load(x + p * stride) - pivot, v1 = hs_load(x + (p + 1) * stride) - pivot;
+    hs_dvec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+    for (int64_t p = 0; p < pixels; p++) {
+        hs_dvec v0 = hs_widen(x + p * stride), v1 = hs_widen(x + p * stride + HS_DOUBLES);
         s0 += v0;
         s1 += v1;
         q0 += v0 * v0;
         q1 += v1 * v1;
     }
-    if (p < pixels) {
-        hs_vec v = hs_load(x + p * stride) - pivot;
-        s0 += v;
-        q0 += v * v;
-    }
-    s0 += s1;
-    q0 += q1;
-    for (int j = 0; j < HS_LANES; j++)
-        hs_add_run((double)pixels, (double)pivot[j], (double)s0[j], (double)q0[j], sum + j,
-                   sumsq + j);
+    *(hs_dvec *)sum += s0;
+    *(hs_dvec *)(sum + HS_DOUBLES) += s1;
+    *(hs_dvec *)sumsq += q0;
+    *(hs_dvec *)(sumsq + HS_DOUBLES) += q1;
 }
 
 void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, double *sum,
@@ -50,15 +37,12 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
         int c = 0;
         for (; c + HS_LANES <= channels; c += HS_LANES)
             hs_sums_lanes(row + c, run, channels, sum + c, sumsq + c);
-        for (; c < channels; c++) {
-            float s = 0, q = 0, pivot = row[c];
+        for (; c < channels; c++)
             for (int64_t p = 0; p < run; p++) {
-                float v = row[p * channels + c] - pivot;
-                s += v;
-                q += v * v;
+                double v = (double)row[p * channels + c];
+                sum[c] += v;
+                sumsq[c] += v * v;
             }
-            hs_add_run((double)run, (double)pivot, (double)s, (double)q, sum + c, sumsq + c);
-        }
     }
 }
 

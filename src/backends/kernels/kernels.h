@@ -29,8 +29,7 @@ typedef struct hs_kernels {
     bool bf16;       /* it multiplies pairs of bf16 */
     bool matrices;   /* it multiplies matrices of bf16: tile 1 is the fast one (winograd.h) */
 
-    /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`; float inside a run
-     * of 32 pixels, of differences from its first one, double across runs.
+    /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`, in double.
      * x [pixels, channels]. */
     void (*channel_sums)(const float *x, int64_t pixels, int channels, double *sum, double *sumsq);
 
@@ -39,8 +38,9 @@ typedef struct hs_kernels {
     void (*affine_act)(const float *x, float *y, int64_t pixels, int channels, int64_t y_stride,
                        const float *a, const float *b, hs_kernel_act act);
 
-    /* sum[c] += v[p,c], product[c] += v[p,c] x[p,c]; as channel_sums, but x may
-     * have a stride of its own between pixels. v [pixels, channels] dense. */
+    /* sum[c] += v[p,c], product[c] += v[p,c] x[p,c]; float inside a run of 32
+     * pixels, of differences of x from its first one, double across runs. v and x have
+     * strides of their own between pixels. */
     void (*dot_sums)(const float *v, int64_t v_stride, const float *x, int64_t x_stride,
                      int64_t pixels, int channels, double *sum, double *product);
 

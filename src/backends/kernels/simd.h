@@ -28,6 +28,11 @@ typedef float hs_vec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_a
 typedef int32_t hs_ivec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
 typedef uint32_t hs_uvec __attribute__((vector_size(4 * HS_LANES), aligned(4), may_alias));
 
+/* A register's worth of doubles, and as many floats. */
+#define HS_DOUBLES (HS_LANES / 2)
+typedef double hs_dvec __attribute__((vector_size(8 * HS_DOUBLES), aligned(8), may_alias));
+typedef float hs_half __attribute__((vector_size(4 * HS_DOUBLES), aligned(4), may_alias));
+
 /* Keeps a broadcast in a register: folded into every multiply-add it would be
  * loaded again for each, and the loads would be the limit. */
 #if defined(__AVX512F__)
@@ -46,6 +51,14 @@ HS_INLINE hs_vec hs_load(const float *x) {
 
 HS_INLINE void hs_store(float *x, hs_vec v) {
     *(hs_vec *)x = v;
+}
+
+HS_INLINE hs_dvec hs_widen(const float *x) {
+    return __builtin_convertvector(*(const hs_half *)x, hs_dvec);
+}
+
+HS_INLINE void hs_store_rounded(float *x, hs_dvec v) {
+    *(hs_half *)x = __builtin_convertvector(v, hs_half);
 }
 
 HS_INLINE hs_vec hs_set1(float x) {
