@@ -1,7 +1,7 @@
 # The loops of kernels/ are compiled once for each instruction set and chosen at
 # run time; -ffp-contract=fast lets them use fused multiply-add.
-set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/taps.c
-  backends/kernels/tangent.c backends/kernels/table.c backends/kernels/winograd.c
+set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/narrow.c
+  backends/kernels/taps.c backends/kernels/tangent.c backends/kernels/table.c backends/kernels/winograd.c
   backends/kernels/winograd_product.c backends/kernels/winograd_transform.c
   backends/kernels/winograd_weights.c)
 function(hs_kernels isa)
@@ -31,6 +31,7 @@ set(SOURCES
   backends/onednn/fuse.c
   backends/onednn/group_norm.c
   backends/onednn/linear.c
+  backends/onednn/narrow.c
   backends/onednn/norm_tangent.c
   backends/onednn/plan.c
   backends/onednn/pool.c

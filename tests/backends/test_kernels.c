@@ -122,7 +122,7 @@ static void test_softmax(void **state) {
     }
 }
 
-/* Sums of each channel, in double across runs of pixels. */
+/* Sums of each channel. */
 static void check_sums(const hs_kernels *kernels, int pixels, int channels) {
     float *x = random_floats(10, (int64_t)pixels * channels);
     double sum[70] = {0}, sumsq[70] = {0};
@@ -194,10 +194,54 @@ static void test_slopes(void **state) {
     }
 }
 
+/* A row of the result, with and without bias and residual, the latter in place. */
+static void check_narrow(const hs_kernels *kernels, int pixels, int in_c, int out_c, int stride) {
+    hs_narrow_conv conv = {3, 3 * in_c, pixels, out_c, stride * in_c, 0, NULL, NULL};
+    conv.x_row = ((pixels - 1) * (int64_t)stride + 3) * in_c;
+    float *x = random_floats(11, 3 * conv.x_row), *bias = random_floats(12, out_c);
+    float *weights = random_floats(13, 9 * (int64_t)in_c * out_c);
+    double wide[3 * 80 * 16];
+    assert_in_range(3 * conv.x_row, 1, 3 * 80 * 16);
+    for (int64_t i = 0; i < 3 * conv.x_row; i++)
+        wide[i] = (double)x[i];
+    conv.weights = weights;
+    for (int with = 0; with < 2; with++) {
+        float *y = random_floats(14, (int64_t)pixels * out_c + 1);
+        float *before = random_floats(14, (int64_t)pixels * out_c + 1);
+        conv.bias = with ? bias : NULL;
+        kernels->narrow_conv(&conv, wide, with ? y : NULL, y);
+        for (int at = 0; at < pixels * out_c; at++) {
+            int p = at / out_c, o = at % out_c;
+            double sum = with ? (double)bias[o] + (double)before[at] : 0;
+            for (int k = 0; k < 9 * in_c; k++)
+                sum += wide[k / conv.columns * conv.x_row + p * conv.step + k % conv.columns] *
+                       (double)weights[k * out_c + o];
+            assert_true(fabs((double)y[at] - sum) <= 6e-8 * fabs(sum)); /* rounded once */
+        }
+        assert_memory_equal(y + pixels * out_c, before + pixels * out_c, sizeof *y);
+        free(y);
+        free(before);
+    }
+    free(x);
+    free(bias);
+    free(weights);
+}
+
+static void test_narrow(void **state) {
+    for (int isa = 0; isa < ISAS; isa++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        for (int out_c = 1; kernels && out_c <= 37; out_c += 3)
+            for (int pixels = 1; pixels < 20; pixels += 3)
+                check_narrow(kernels, pixels, 1 + pixels % 8, out_c, 1 + pixels % 2);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gemm), cmocka_unit_test(test_silu),   cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_sums), cmocka_unit_test(test_slopes),
+
+        cmocka_unit_test(test_sums), cmocka_unit_test(test_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

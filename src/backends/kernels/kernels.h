@@ -24,6 +24,16 @@ typedef enum hs_kernel_act {
     HS_ACT_RELU
 } hs_kernel_act;
 
+/* A row of a convolution of few channels: pixel i, channel o of the result is the sum over r < rows
+ * and k < columns of x[r * x_row + i * step + k] weights[(r * columns + k) * out_c + o]. */
+typedef struct hs_narrow_conv {
+    int rows, columns; /* of the kernel: its height; its width times the input's channels */
+    int pixels, out_c; /* of the result */
+    int step;          /* stride times the input's channels */
+    int64_t x_row;
+    const float *weights, *bias; /* [rows][columns][out_c]; [out_c] or NULL */
+} hs_narrow_conv;
+
 typedef struct hs_kernels {
     const char *isa; /* "amx", "avx512bf16", "avx512", "avx2", "generic" */
     bool bf16;       /* it multiplies pairs of bf16 */
@@ -70,6 +80,10 @@ typedef struct hs_kernels {
 
     /* x[r] = softmax(scale * x[r]) for each row of [rows, columns], in place. */
     void (*softmax)(float *x, int rows, int columns, float scale);
+
+    /* y[pixels,out_c] = c(x) + bias + residual, in double until it is stored. x: rows with
+     * what pads them. residual lies like y, and may be y or NULL. */
+    void (*narrow_conv)(const hs_narrow_conv *c, const double *x, const float *residual, float *y);
 
     /* Convolution 3x3, by Winograd's method or tap by tap: winograd.h. */
     hs_winograd_make *winograd_make;

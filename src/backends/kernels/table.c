@@ -23,6 +23,8 @@ void HS_KERNEL(hs_linear)(const float *x, int64_t x_stride, int n, int in, const
 void HS_KERNEL(hs_gemm)(int m, int n, int k, const float *a, int64_t lda, const float *b,
                         int64_t ldb, float *c, int64_t ldc);
 void HS_KERNEL(hs_softmax)(float *x, int rows, int columns, float scale);
+void HS_KERNEL(hs_narrow_conv)(const hs_narrow_conv *c, const double *x, const float *residual,
+                               float *y);
 extern const hs_kernels HS_KERNEL(hs_kernels);
 
 const hs_kernels HS_KERNEL(hs_kernels) = {
@@ -39,6 +41,7 @@ const hs_kernels HS_KERNEL(hs_kernels) = {
     .linear = HS_KERNEL(hs_linear),
     .gemm = HS_KERNEL(hs_gemm),
     .softmax = HS_KERNEL(hs_softmax),
+    .narrow_conv = HS_KERNEL(hs_narrow_conv),
     .winograd_make = HS_KERNEL(hs_winograd_make),
     .winograd_weights = HS_KERNEL(hs_winograd_weights),
     .winograd_load = HS_KERNEL(hs_winograd_load),

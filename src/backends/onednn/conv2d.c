@@ -1,6 +1,6 @@
 /*
- * Convolution: most of those of 3x3 and stride 1 go to winograd.c; the others
- * are oneDNN primitives for one band of rows of one item.
+ * Convolution: most of those of 3x3 and stride 1 go to winograd.c, small ones of few
+ * channels to narrow.c; the others are oneDNN primitives for one band of rows of one item.
  *
  *   rows of the item     0 ........ R ........ 2R ...... OH
  *   tasks (per item)     |  band 0  |  band 1  |  band 2  |
@@ -281,6 +281,8 @@ static const char *hs_od_conv_kind(const hs_shape *kernel, int stride) {
 static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
                                 hs_od_place item_bias) {
     hs_od_step *step;
+    if (hs_od_is_narrow(p, s))
+        return hs_od_plan_narrow(p, s, residual, item_bias);
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_conv), hs_od_run_conv2d, s->value, &step));
     hs_od_conv *c = (hs_od_conv *)step;
     step->destroy = hs_od_destroy_conv2d;

@@ -41,4 +41,11 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
                               const hs_od_part *parts, int count, hs_od_place residual,
                               hs_od_place item_bias);
 
+/* Whether the convolution is so small that its sums are made in double: narrow.c. */
+bool hs_od_is_narrow(const hs_od_planner *p, const hs_od_conv_spec *s);
+
+/* Plan the step of one convolution of s->src, with `residual` and `item_bias` as above. */
+hs_status hs_od_plan_narrow(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
+                            hs_od_place item_bias);
+
 #endif
