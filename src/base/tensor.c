@@ -61,6 +61,10 @@ float hs_f16_to_f32(uint16_t bits) {
     return value;
 }
 
+bool hs_tensor_is_real(const hs_tensor *tensor) {
+    return tensor->dtype <= HS_F64 || tensor->codes;
+}
+
 hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count, float *out,
                            hs_error *err) {
     const uint8_t *data =
@@ -86,6 +90,12 @@ hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count
             memcpy(&wide, data + 8 * i, 8);
             out[i] = (float)wide;
         }
+        return HS_OK;
+    case HS_U8:
+        if (!tensor->codes)
+            break;
+        for (int64_t i = 0; i < count; i++)
+            out[i] = tensor->codes[data[i]];
         return HS_OK;
     default: break;
     }

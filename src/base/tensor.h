@@ -36,6 +36,7 @@ typedef struct hs_tensor {
     const void *data; /* row-major, little-endian; may be unaligned */
     bool mapped;      /* `data` lie in a read-only file mapping: pages that are
                          dropped come back when they are read */
+    const float *codes; /* of HS_U8: the 256 values that its bytes stand for; or NULL */
 } hs_tensor;
 
 int64_t hs_tensor_count(const hs_tensor *tensor); /* product of dim, 1 for rank 0 */
@@ -43,7 +44,10 @@ int64_t hs_tensor_bytes(const hs_tensor *tensor);
 /* "F32 [512, 256, 3, 3]" into text. */
 void hs_tensor_describe(const hs_tensor *tensor, char text[200]);
 
-/* Widen `count` values from the first_th on to float; floating types only
+/* True for floating types, and for bytes that stand for floats. */
+bool hs_tensor_is_real(const hs_tensor *tensor);
+
+/* Widen `count` values from the first_th on to float; only where the tensor is real
  * (an HS_ERROR_UNSUPPORTED names others). F64 is rounded. */
 hs_status hs_tensor_to_f32(const hs_tensor *tensor, int64_t first, int64_t count, float *out,
                            hs_error *err);

@@ -2,8 +2,9 @@
  * The weights of a TensorFlow.js model: model.json lists groups of shards,
  * each group one stream of bytes, and the tensors that lie in it end to end.
  * Raw tensors and float16 ones stay in the mapped shards unless they cross
- * from one to the next; uint8 and uint16 ones are decoded to float as
- * TensorFlow.js does it: q * scale + min in double, rounded once. The graph
+ * from one to the next; so do uint8 ones that are quantised, with a table of the
+ * floats that their bytes stand for, and uint16 ones are decoded, as TensorFlow.js
+ * does it: q * scale + min in double, rounded once. The graph
  * (modelTopology) is not looked at.
  */
 #include "io/tfjs_model.h"
@@ -82,15 +83,20 @@ static bool hs_crosses(const hs_tfjs *model, uint64_t bytes) {
 
 /* -------------------------------------------------------------- decoding -- */
 
+/* The floats that bytes stand for. */
+static hs_status hs_add_codes(hs_tfjs *model, hs_tfjs_weight *weight) {
+    float *codes = hs_arena_alloc(&model->set->arena, 256, sizeof *codes);
+    if (!codes)
+        return hs_fail_memory(model->err, 256 * sizeof *codes);
+    for (int q = 0; q < 256; q++)
+        codes[q] = (float)(q * weight->scale + weight->min);
+    weight->tensor.dtype = HS_U8;
+    weight->tensor.codes = codes;
+    return hs_tensor_set_add(model->set, &weight->tensor, model->err);
+}
+
+/* Of uint16. */
 static void hs_decode(const hs_tfjs_weight *weight, const uint8_t *in, int64_t count, float *out) {
-    if (weight->stored == HS_U8) {
-        float table[256];
-        for (int q = 0; q < 256; q++)
-            table[q] = (float)(q * weight->scale + weight->min);
-        for (int64_t i = 0; i < count; i++)
-            out[i] = table[in[i]];
-        return;
-    }
     for (int64_t i = 0; i < count; i++) {
         int q = in[2 * i] | in[2 * i + 1] << 8;
         out[i] = (float)(q * weight->scale + weight->min);
@@ -105,15 +111,17 @@ static hs_status hs_load_weight(hs_tfjs *model, hs_tfjs_weight *weight) {
                        "%s: tensor %.200s: expected %llu bytes in the shards, found %llu",
                        model->path, weight->tensor.name, (unsigned long long)weight->bytes,
                        (unsigned long long)model->left);
+    bool decoded = weight->quantised && weight->stored != HS_U8;
     if (hs_crosses(model, weight->bytes)) {
-        copy = weight->quantised ? hs_calloc(weight->bytes, 1)
-                                 : hs_arena_alloc(&model->set->arena, weight->bytes, 1);
+        copy = decoded ? hs_calloc(weight->bytes, 1)
+                       : hs_arena_alloc(&model->set->arena, weight->bytes, 1);
         if (!copy)
             return hs_fail_memory(model->err, weight->bytes);
     }
     weight->tensor.data = hs_take(model, weight->bytes, copy);
-    if (!weight->quantised)
-        return hs_tensor_set_add(model->set, &weight->tensor, model->err);
+    if (!decoded)
+        return weight->quantised ? hs_add_codes(model, weight)
+                                 : hs_tensor_set_add(model->set, &weight->tensor, model->err);
     float *values = hs_arena_alloc(&model->set->arena, (size_t)count, sizeof *values);
     if (values)
         hs_decode(weight, weight->tensor.data, count, values);

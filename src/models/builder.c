@@ -56,7 +56,7 @@ static hs_status hs_weight_check(const hs_builder *b, const char *name, const hs
     if (!hs_tensor_fits(tensor, shape))
         return hs_fail(b->err, HS_ERROR_FORMAT, "%s: tensor %s is %s, expected the shape %s",
                        b->model->name, tensor->name, found, expected);
-    if (tensor->dtype > HS_F64)
+    if (!hs_tensor_is_real(tensor))
         return hs_fail(b->err, HS_ERROR_FORMAT, "%s: tensor %s is %s, expected a floating type",
                        b->model->name, tensor->name, found);
     return HS_OK;

@@ -39,25 +39,42 @@ static void hs_hash_hex(const XXH3_state_t *state, char out[33]) {
              (unsigned long long)hash.low64);
 }
 
+/* Bytes that stand for floats count as these: how they are kept is no property of the model. */
+static hs_status hs_hash_tensor(XXH3_state_t *state, const hs_tensor *tensor, hs_error *err) {
+    float values[4096];
+    int64_t count = hs_tensor_count(tensor);
+    if (!tensor->codes) {
+        XXH3_128bits_update(state, tensor->data, (size_t)hs_tensor_bytes(tensor));
+        return HS_OK;
+    }
+    for (int64_t i = 0; i < count; i += 4096) {
+        int64_t part = count - i < 4096 ? count - i : 4096;
+        HS_TRY(hs_tensor_to_f32(tensor, i, part, values, err));
+        XXH3_128bits_update(state, values, (size_t)part * sizeof *values);
+    }
+    return HS_OK;
+}
+
 static hs_status hs_fingerprint_compute(const hs_model *model, char out[33], hs_error *err) {
     XXH3_state_t *state = XXH3_createState();
     if (!state)
         return hs_fail_memory(err, 1024);
     XXH3_128bits_reset(state);
     hs_hash_text(state, model->config_json);
-    for (int i = 0; i < model->weights->count; i++) {
+    hs_status status = HS_OK;
+    for (int i = 0; i < model->weights->count && status == HS_OK; i++) {
         const hs_tensor *tensor = &model->weights->tensors[i];
         hs_hash_text(state, tensor->name);
-        hs_hash_text(state, hs_dtype_name(tensor->dtype));
+        hs_hash_text(state, hs_dtype_name(tensor->codes ? HS_F32 : tensor->dtype));
         hs_hash_i64(state, tensor->rank);
         for (int d = 0; d < tensor->rank; d++)
             hs_hash_i64(state, tensor->dim[d]);
-        XXH3_128bits_update(state, tensor->data, (size_t)hs_tensor_bytes(tensor));
+        status = hs_hash_tensor(state, tensor, err);
         hs_tensor_set_release(model->weights, tensor);
     }
     hs_hash_hex(state, out);
     XXH3_freeState(state);
-    return HS_OK;
+    return status;
 }
 
 /* Path, size and time of every file in the folder; false: cannot be told. */

@@ -42,38 +42,67 @@ static void hs_walk_fail(hs_walk *w, const char *layer, const char *expected) {
 
 /* ------------------------------------------------------------- tensors -- */
 
-/* [spatial][in][out] to [out][in][spatial], in tiles that stay in cache. */
-static void hs_transpose_kernel(const float *in, int64_t spatial, int64_t ins, int64_t outs,
-                                float *out) {
+/* [spatial][in][out] to [out][in][spatial], values of 1 or 4 bytes, in tiles that stay
+ * in cache. */
+static void hs_transpose_kernel(const uint8_t *in, int64_t spatial, int64_t ins, int64_t outs,
+                                size_t size, uint8_t *out) {
     enum { TILE = 32 };
     for (int64_t o0 = 0; o0 < outs; o0 += TILE)
         for (int64_t i0 = 0; i0 < ins; i0 += TILE)
             for (int64_t o = o0; o < outs && o < o0 + TILE; o++)
                 for (int64_t i = i0; i < ins && i < i0 + TILE; i++)
-                    for (int64_t s = 0; s < spatial; s++)
-                        out[(o * ins + i) * spatial + s] = in[(s * ins + i) * outs + o];
+                    for (int64_t s = 0; s < spatial; s++) {
+                        const uint8_t *from = in + (size_t)((s * ins + i) * outs + o) * size;
+                        uint8_t *to = out + (size_t)((o * ins + i) * spatial + s) * size;
+                        if (size == 1)
+                            *to = *from;
+                        else
+                            memcpy(to, from, sizeof(float));
+                    }
+}
+
+/* A kernel keeps its bytes where they stand for floats. */
+static hs_status hs_walk_copy_kernel(hs_walk *w, const hs_tensor *from, hs_tensor *to) {
+    int64_t count = hs_tensor_count(from), ins = to->dim[1], outs = to->dim[0];
+    size_t size = from->codes ? 1 : sizeof(float);
+    uint8_t *data = hs_arena_alloc(&w->out->arena, (size_t)count, size);
+    float *rows = from->codes ? NULL : hs_alloc_aligned((size_t)count, sizeof *rows);
+    float *codes = from->codes ? hs_arena_alloc(&w->out->arena, 256, sizeof *codes) : NULL;
+    hs_status status = HS_OK;
+    if (!data || (from->codes ? !codes : !rows))
+        status = hs_fail_memory(w->err, (size_t)count * size);
+    else if (rows)
+        status = hs_tensor_to_f32(from, 0, count, rows, w->err);
+    else
+        memcpy(codes, from->codes, 256 * sizeof *codes);
+    if (status == HS_OK)
+        hs_transpose_kernel(rows ? (const uint8_t *)rows : from->data,
+                            outs && ins ? count / ins / outs : 0, ins, outs, size, data);
+    free(rows);
+    to->dtype = from->codes ? HS_U8 : HS_F32;
+    to->codes = codes;
+    to->data = data;
+    return status;
 }
 
 static hs_status hs_walk_copy(hs_walk *w, const hs_tensor *from, const char *name) {
-    int64_t count = hs_tensor_count(from);
-    float *data = hs_arena_alloc(&w->out->arena, (size_t)count, sizeof *data);
-    float *rows = from->rank > 1 ? hs_alloc_aligned((size_t)count, sizeof *rows) : data;
-    hs_tensor to = {.name = name, .dtype = HS_F32, .rank = from->rank, .data = data};
-    hs_status status = data && rows ? HS_OK : hs_fail_memory(w->err, (size_t)count * sizeof *data);
-    if (status == HS_OK)
-        status = hs_tensor_to_f32(from, 0, count, rows, w->err);
-    if (status == HS_OK && from->rank > 1) {
-        int64_t ins = from->dim[from->rank - 2], outs = from->dim[from->rank - 1];
-        hs_transpose_kernel(rows, outs && ins ? count / ins / outs : 0, ins, outs, data);
-    }
+    hs_tensor to = {.name = name, .dtype = HS_F32, .rank = from->rank};
     to.dim[0] = from->dim[from->rank - 1];
     if (from->rank > 1)
         to.dim[1] = from->dim[from->rank - 2];
     for (int i = 2; i < from->rank; i++)
         to.dim[i] = from->dim[i - 2];
-    if (from->rank > 1)
-        free(rows);
-    return status == HS_OK ? hs_tensor_set_add(w->out, &to, w->err) : status;
+    if (from->rank > 1) {
+        HS_TRY(hs_walk_copy_kernel(w, from, &to));
+        return hs_tensor_set_add(w->out, &to, w->err);
+    }
+    int64_t count = hs_tensor_count(from);
+    float *data = hs_arena_alloc(&w->out->arena, (size_t)count, sizeof *data);
+    if (!data)
+        return hs_fail_memory(w->err, (size_t)count * sizeof *data);
+    to.data = data;
+    HS_TRY(hs_tensor_to_f32(from, 0, count, data, w->err));
+    return hs_tensor_set_add(w->out, &to, w->err);
 }
 
 /* ---------------------------------------------------------------- walk -- */
