@@ -52,7 +52,9 @@ HS_INLINE hs_vec hs_silu_slope(hs_vec z) {
     return s * (1.0f + z * (1.0f - s));
 }
 
-HS_INLINE float hs_scalar_slope(float z, hs_kernel_act act) {
+/* Not inlined: which of GELU's two products is fused with the sum would hang on what is
+ * around it, and slopes that are kept would not be the same bits as others. */
+__attribute__((noinline)) static float hs_scalar_slope(float z, hs_kernel_act act) {
     float s = 1.0f / (1.0f + expf(-z));
     switch (act) {
     case HS_ACT_SILU: return s * (1.0f + z * (1.0f - s));
