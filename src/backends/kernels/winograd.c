@@ -166,12 +166,21 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
  * tiles to the next. */
 #define HS_WINO_CHAIN 16
 
+/* Each group of tiles asks for its share of the `count` weights that follow those at u:
+ * all of them at once would be more than the processor keeps in flight. */
+HS_INLINE hs_winograd_ahead hs_winograd_share(const float *u, int count, int group, int groups) {
+    uintptr_t bytes = (uintptr_t)count * sizeof(float);
+    return (hs_winograd_ahead){(uintptr_t)u + bytes + bytes * (uintptr_t)group / (uintptr_t)groups,
+                               HS_WINO_PANEL * sizeof(float) / (uintptr_t)groups};
+}
+
 /* M of one panel: group by group, so that a panel's weights at one position stay
  * in the caches nearby. */
 static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
     const hs_winograd_plan *plan = b->plan;
     int positions = plan->alpha * plan->alpha;
-    void (*product)(int, int, const float *, const float *, float *, bool) =
+    void (*product)(int, int, const float *, const float *, float *, bool,
+                    const hs_winograd_ahead *) =
         plan->spec.bf16 ? HS_KERNEL(hs_winograd_product_bf16) : HS_KERNEL(hs_winograd_product);
     for (int e = 0; e < positions; e++)
         for (int part = 0; part < plan->spec.part_count; part++) {
@@ -185,8 +194,11 @@ static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m
                     int rows = hs_winograd_group(b, group + 1) - begin;
                     const float *v = hs_winograd_group_v(b, begin) + e * plan->v_stride +
                                      (plan->part_chunk[part] + c) * rows * plan->v_chunk;
+                    hs_winograd_ahead ahead = hs_winograd_share(
+                        u + c * plan->u_chunk, count * plan->u_chunk, group, b->groups);
                     product(rows, count, v, u + c * plan->u_chunk,
-                            m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0);
+                            m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0,
+                            &ahead);
                 }
             }
         }

@@ -72,16 +72,23 @@ HS_INLINE hs_vec hs_wino_round(hs_vec x) {
     return (hs_vec)(((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000) | (nan & 0x7fc00000));
 }
 
+/* Weights that are asked for on the way, since they come from the third-level cache or
+ * from memory: a panel's row of them from `next` on, and again `step` bytes further. */
+typedef struct hs_winograd_ahead {
+    uintptr_t next;
+    uintptr_t step;
+} hs_winograd_ahead;
+
 /*
  * M[rows][PANEL] = V[chunks][rows][CHUNK] U[chunks * CHUNK][PANEL] for one
  * position, or += with `more`; 1 <= rows <= ROWS. Each result is one chain over
  * c in order, then added, so it does not depend on `rows`.
  */
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
-                                    bool more);
+                                    bool more, const hs_winograd_ahead *ahead);
 /* The same for bf16 factors: u, and v with HS_WINO_PAIRS, are [CHUNK / 2] pairs a chunk. */
 void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, const float *u,
-                                         float *m, bool more);
+                                         float *m, bool more, const hs_winograd_ahead *ahead);
 
 /*
  * B^T d B of one tile for channels [0, channels) of one part. pixel[y * alpha

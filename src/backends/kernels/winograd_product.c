@@ -18,23 +18,22 @@ HS_INLINE void hs_winograd_put_sums(int rows, hs_winograd_sums sum, float *m, bo
 
 /* `rows` is a constant where this is inlined, so the sums stay in registers. */
 HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const float *u, float *m,
-                                bool more) {
+                                bool more, const hs_winograd_ahead *ahead) {
     hs_vec sum[HS_WINO_ROWS][HS_WINO_VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < HS_WINO_VECTORS; j++)
             sum[i][j] = (hs_vec){0};
-    /* The weights of the next position follow: they come from the third-level
-     * cache or from memory, and nobody else asks for them early enough. */
-    int64_t next = (int64_t)chunks * HS_WINO_CHUNK * HS_WINO_PANEL * 4;
+    uintptr_t next = ahead->next;
     for (int chunk = 0; chunk < chunks; chunk++, v += rows * HS_WINO_CHUNK)
 #pragma GCC unroll 1
         for (int c = 0; c < HS_WINO_CHUNK; c++, u += HS_WINO_PANEL) {
             hs_vec w[HS_WINO_VECTORS];
 #pragma GCC unroll 4
             for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
-                __builtin_prefetch((const void *)((uintptr_t)u + (uintptr_t)(next + line)), 0, 2);
+                __builtin_prefetch((const void *)(next + (uintptr_t)line), 0, 2);
+            next += ahead->step;
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
                 w[j] = hs_load(u + j * HS_LANES);
@@ -83,7 +82,7 @@ HS_INLINE void hs_winograd_pair(int rows, int c, const float *v, const hs_uvec *
 }
 
 HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const float *u, float *m,
-                                     bool more) {
+                                     bool more, const hs_winograd_ahead *ahead) {
     hs_winograd_sums sum;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
@@ -91,14 +90,15 @@ HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const
         for (int j = 0; j < HS_WINO_VECTORS; j++)
             sum[i][j] = (hs_vec){0};
     const int v_chunk = HS_WINO_PAIRS ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK;
-    int64_t next = (int64_t)chunks * (HS_WINO_CHUNK / 2) * HS_WINO_PANEL * 4;
+    uintptr_t next = ahead->next;
     for (int chunk = 0; chunk < chunks; chunk++, v += rows * v_chunk)
 #pragma GCC unroll 1
         for (int c = 0; c < HS_WINO_CHUNK; c += 2, u += HS_WINO_PANEL) {
             hs_uvec pairs[HS_WINO_VECTORS];
 #pragma GCC unroll 4
             for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
-                __builtin_prefetch((const void *)((uintptr_t)u + (uintptr_t)(next + line)), 0, 2);
+                __builtin_prefetch((const void *)(next + (uintptr_t)line), 0, 2);
+            next += ahead->step;
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
                 pairs[j] = (hs_uvec)hs_load(u + j * HS_LANES);
@@ -110,15 +110,16 @@ HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const
 /* One body for each number of rows, so that it is a constant there. */
 #define HS_WINO_CASE(body, n)                                                                      \
     case n:                                                                                        \
-        body(n, chunks, v, u, m, more);                                                            \
+        body(n, chunks, v, u, m, more, ahead);                                                     \
         return;
 #define HS_WINO_6(body)                                                                            \
     HS_WINO_CASE(body, 3) HS_WINO_CASE(body, 4) HS_WINO_CASE(body, 5) HS_WINO_CASE(body, 6)
 #define HS_WINO_14(body)                                                                           \
     HS_WINO_6(body)                                                                                \
     HS_WINO_CASE(body, 7)                                                                          \
-    HS_WINO_CASE(body, 8) HS_WINO_CASE(body, 9) HS_WINO_CASE(body, 10) HS_WINO_CASE(body, 11)      \
-        HS_WINO_CASE(body, 12) HS_WINO_CASE(body, 13) HS_WINO_CASE(body, 14)
+    HS_WINO_CASE(body, 8)                                                                          \
+    HS_WINO_CASE(body, 9) HS_WINO_CASE(body, 10) HS_WINO_CASE(body, 11) HS_WINO_CASE(body, 12)     \
+        HS_WINO_CASE(body, 13) HS_WINO_CASE(body, 14)
 #if HS_WINO_ROWS == 14
 #define HS_WINO_REST(body) HS_WINO_14(body)
 #elif HS_WINO_ROWS == 6
@@ -130,15 +131,15 @@ HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const
     switch (rows) {                                                                                \
         HS_WINO_REST(body)                                                                         \
         HS_WINO_CASE(body, 2)                                                                      \
-    default: body(1, chunks, v, u, m, more);                                                       \
+    default: body(1, chunks, v, u, m, more, ahead);                                                \
     }
 
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
-                                    bool more) {
+                                    bool more, const hs_winograd_ahead *ahead) {
     HS_WINO_ANY(hs_winograd_rows)
 }
 
 void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, const float *u,
-                                         float *m, bool more) {
+                                         float *m, bool more, const hs_winograd_ahead *ahead) {
     HS_WINO_ANY(hs_winograd_rows_bf16)
 }
