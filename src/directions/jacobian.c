@@ -194,9 +194,21 @@ static hs_status hs_jacobian_linop(void *ctx, bool transpose, int k, const float
     return hs_jacobian_apply(run->jacobian, transpose, k, x, y, err);
 }
 
-/* Bytes of the directions of all groups. */
+/* Directions that a group finds: its own, and where the outside is kept that of the
+ * complement and what is left. */
+static void hs_jacobian_counts(const hs_jacobian_run *run, int counts[3]) {
+    bool keep = run->o.keep_outside != HS_KEEP_OUTSIDE_NO;
+    counts[0] = run->o.k;
+    counts[1] = keep ? run->o.outside_count : 0;
+    counts[2] = keep ? run->o.k : 0;
+}
+
+/* Bytes of the directions of all groups, and of those of the group at hand. */
 static int64_t hs_jacobian_found(const hs_jacobian_run *run) {
-    return (int64_t)run->groups * run->o.k * (int64_t)(run->image_size + run->h_size) * 4;
+    int counts[3];
+    hs_jacobian_counts(run, counts);
+    return ((int64_t)run->groups * run->o.k + counts[0] + counts[1] + counts[2]) *
+           (int64_t)(run->image_size + run->h_size) * 4;
 }
 
 /* Bytes of the singular vectors' work with no more than they take at least, and of
@@ -209,13 +221,12 @@ static int64_t hs_jacobian_svd_least(const hs_jacobian_run *run) {
            ((int64_t)4 << 20);
 }
 
-/* What the singular vectors of a group take at most, and those that are found, in
- * this group and in all: up to the operator's block, the masked operator's own work
- * is little beside it. */
+/* What the singular vectors of a group take at most, and those that are found: up to the operator's
+ * block, the masked operator's own work is little beside it. */
 static hs_status hs_jacobian_svd_most(const hs_jacobian_run *run, int64_t *bytes, hs_error *err) {
-    bool keep = run->o.keep_outside != HS_KEEP_OUTSIDE_NO;
-    int counts[] = {run->o.k, keep ? run->o.outside_count : 0, keep ? run->o.k : 0};
+    int counts[3];
     int64_t largest = 0;
+    hs_jacobian_counts(run, counts);
     *bytes = hs_jacobian_found(run);
     for (int i = 0; i < 3; i++) {
         hs_svd_options options = hs_svd_options_default();
@@ -226,7 +237,6 @@ static hs_status hs_jacobian_svd_most(const hs_jacobian_run *run, int64_t *bytes
         if (counts[i] > 0 && (size_t)counts[i] <= run->h_size)
             HS_TRY(hs_svd_bytes(&run->op, &options, &needed, err));
         largest = needed > largest ? needed : largest;
-        *bytes += (int64_t)counts[i] * (int64_t)(run->image_size + run->h_size) * 4;
     }
     if (run->o.keep_outside == HS_KEEP_OUTSIDE_RATIO && largest < HS_RATIO_MEM)
         largest = run->svd_mem && run->svd_mem < HS_RATIO_MEM ? run->svd_mem : HS_RATIO_MEM;
@@ -241,8 +251,22 @@ static hs_status hs_jacobian_replan(hs_jacobian_run *run, int block, int64_t slo
     return hs_jacobian_create(run->sampler->denoiser, block, slope_bytes, &run->jacobian, err);
 }
 
-/* Plans for as many vectors at a time as max_mem allows; what it leaves beside the
- * singular vectors, the slopes of the activations may take. */
+/* What the budget leaves beside the singular vectors, the slopes of the activations
+ * may take, with the little that keeping them costs besides. */
+static hs_status hs_jacobian_spend(hs_jacobian_run *run, int64_t budget, hs_error *err) {
+    int block = hs_jacobian_block(run->jacobian);
+    int64_t slopes = budget - hs_jacobian_bytes(run->jacobian) - run->svd_bytes, over = 0;
+    if (slopes <= 0)
+        return HS_OK;
+    do {
+        slopes = slopes > over ? slopes - over : 0;
+        HS_TRY(hs_jacobian_replan(run, block, slopes, err));
+        over = hs_jacobian_bytes(run->jacobian) + run->svd_bytes - budget;
+    } while (over > 0 && slopes > 0);
+    return HS_OK;
+}
+
+/* Plans for as many vectors at a time as max_mem allows. */
 static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
     int64_t least = hs_jacobian_svd_least(run), budget = run->o.max_mem;
     HS_TRY(hs_jacobian_replan(run, 0, budget ? 0 : HS_SLOPE_BYTES, err));
@@ -266,8 +290,7 @@ static hs_status hs_jacobian_plan(hs_jacobian_run *run, hs_error *err) {
     if (!run->h)
         return hs_fail_memory(err, run->h_size * sizeof *run->h);
     HS_TRY(hs_jacobian_svd_most(run, &run->svd_bytes, err));
-    int64_t left = budget ? budget - hs_jacobian_bytes(run->jacobian) - run->svd_bytes : 0;
-    return left > 0 ? hs_jacobian_replan(run, hs_jacobian_block(run->jacobian), left, err) : HS_OK;
+    return budget ? hs_jacobian_spend(run, budget, err) : HS_OK;
 }
 
 /* ----------------------------------------------------------------- walk -- */

@@ -444,6 +444,36 @@ static void test_nan(void **state) {
     close_model(&o);
 }
 
+/* What is told keeps within any budget that is not refused, vectors, slopes and all, and
+ * the directions are the same. */
+static void test_max_mem(void **state) {
+    hs_error err;
+    opened o = open_model("../../../models/demo/avatars64", 0, HS_BACKEND_ONEDNN, 2);
+    hs_jacobian_options options = options_for(3);
+    hs_product_stats told;
+    hs_directions *free_ones = find(&o, &options);
+    size_t size = (size_t)free_ones->h_shape[0] * (size_t)free_ones->h_shape[1] *
+                  (size_t)free_ones->h_shape[2];
+    assert_ok(hs_jacobian_cost(o.sampler, &options, &told, &err));
+    int64_t all = told.bytes, step = 1000000;
+    int kept = 0;
+    for (options.max_mem = all * 3 / 4; options.max_mem < all + 2 * step; options.max_mem += step) {
+        hs_status status = hs_jacobian_cost(o.sampler, &options, &told, &err);
+        if (status == HS_ERROR_MEMORY && !kept)
+            continue; /* too little, until it is enough */
+        assert_ok(status);
+        assert_true(told.bytes <= options.max_mem);
+        if (kept++ % 12)
+            continue;
+        hs_directions *found = find(&o, &options);
+        assert_memory_equal(found->delta_h, free_ones->delta_h, 3 * size * sizeof(float));
+        hs_directions_free(found);
+    }
+    assert_true(kept > 3);
+    hs_directions_free(free_ones);
+    close_model(&o);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pytorch), cmocka_unit_test(test_dense),
@@ -451,6 +481,7 @@ int main(void) {
         cmocka_unit_test(test_threads), cmocka_unit_test(test_latents),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_keep_outside),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_max_mem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
