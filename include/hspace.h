@@ -589,7 +589,8 @@ typedef struct hs_jacobian_options {
     hs_keep_outside keep_outside;
     int outside_count;   /* PROJECT: how many of (1 - M) J are removed; 0: 2 k */
     double lambda;       /* RATIO: a share of sigma_1 of (1 - M) J; 0: 0.1 */
-    int64_t max_mem;     /* bytes beyond the denoiser's: fewer vectors at a time; 0: no bound */
+    int64_t max_mem;     /* bytes beyond the denoiser's: fewer vectors at a time; slopes are kept
+                            as far as it reaches. 0: no bound */
     const char *resume;  /* file for resume points, or NULL */
     double resume_every; /* seconds between resume points; 0: 60 */
 } hs_jacobian_options;
