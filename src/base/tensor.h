@@ -33,9 +33,9 @@ typedef struct hs_tensor {
     hs_dtype dtype;
     int rank;
     int64_t dim[HS_MAX_RANK];
-    const void *data; /* row-major, little-endian; may be unaligned */
-    bool mapped;      /* `data` lie in a read-only file mapping: pages that are
-                         dropped come back when they are read */
+    const void *data;   /* row-major, little-endian; may be unaligned */
+    bool mapped;        /* `data` lie in a read-only file mapping: pages that are
+                           dropped come back when they are read */
     const float *codes; /* of HS_U8: the 256 values that its bytes stand for; or NULL */
 } hs_tensor;
 

@@ -16,8 +16,8 @@ void HS_KERNEL(hs_slope_affine)(const float *x, int64_t x_stride, const float *v
                                 const float *beta, const float *delta, hs_kernel_act act);
 void HS_KERNEL(hs_affine_times)(const float *x, int64_t x_stride, const float *v, int64_t v_stride,
                                 const float *by, int64_t by_stride, float *y, int64_t y_stride,
-                                int64_t pixels, int channels, const float *alpha,
-                                const float *beta, const float *delta);
+                                int64_t pixels, int channels, const float *alpha, const float *beta,
+                                const float *delta);
 void HS_KERNEL(hs_linear)(const float *x, int64_t x_stride, int n, int in, const float *w,
                           const float *bias, int rows, float *y, int64_t y_stride);
 void HS_KERNEL(hs_gemm)(int m, int n, int k, const float *a, int64_t lda, const float *b,

@@ -118,8 +118,9 @@ HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const
     HS_WINO_6(body)                                                                                \
     HS_WINO_CASE(body, 7)                                                                          \
     HS_WINO_CASE(body, 8)                                                                          \
-    HS_WINO_CASE(body, 9) HS_WINO_CASE(body, 10) HS_WINO_CASE(body, 11) HS_WINO_CASE(body, 12)     \
-        HS_WINO_CASE(body, 13) HS_WINO_CASE(body, 14)
+    HS_WINO_CASE(body, 9)                                                                          \
+    HS_WINO_CASE(body, 10) HS_WINO_CASE(body, 11) HS_WINO_CASE(body, 12) HS_WINO_CASE(body, 13)    \
+        HS_WINO_CASE(body, 14)
 #if HS_WINO_ROWS == 14
 #define HS_WINO_REST(body) HS_WINO_14(body)
 #elif HS_WINO_ROWS == 6
