@@ -18,8 +18,7 @@
 
 #define HS_RING 64
 #define HS_MAX_BLOCK 8
-#define HS_BLOCK_MACS 8e9 /* work in one call that hides what its steps cost, and reading weights  \
-                           */
+#define HS_BLOCK_MACS 8e9 /* of a call: hides what its steps and reading weights cost */
 
 /* A linear stage for k vectors. */
 typedef struct hs_product {

@@ -185,7 +185,7 @@ static void test_unets(void **state) {
                 hs_net net = net_new();
                 hs_value outputs[3];
                 net_unet(&net, 1, 16, 16, modulated, outputs);
-                check(&net, outputs[where ? 2 : 0], outputs[1], k, 2e-5);
+                check(&net, outputs[where ? 2 : 0], outputs[1], k, 1e-5);
                 net_free(&net);
             }
 }
