@@ -143,9 +143,9 @@ typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_ki
 
 /* FAST: the factors of most 3x3 convolutions are rounded to bfloat16, sums and all else
  * stay float32. It halves the memory of these weights at least. It is meant for CPUs that
- * multiply bf16 (hs_cpu_has_bf16); what time it takes there: bench/SPEED.md. Images differ a little
- * from those of F32, and from one kind of CPU to another. `hspace info --verify` measures by how
- * much. */
+ * multiply bf16 (hs_cpu_has_bf16); what time it takes there: bench/SPEED.md. Images differ
+ * a little from those of F32, and from one kind of CPU to another. `hspace info --verify`
+ * measures by how much. */
 typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
 
 /* Whether this CPU multiplies bf16 (AMX, or else AVX-512 BF16). */

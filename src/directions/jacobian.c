@@ -221,8 +221,8 @@ static int64_t hs_jacobian_svd_least(const hs_jacobian_run *run) {
            ((int64_t)4 << 20);
 }
 
-/* What the singular vectors of a group take at most, and those that are found: up to the operator's
- * block, the masked operator's own work is little beside it. */
+/* What the singular vectors of a group take at most, and those that are found: up to
+ * the operator's block, the masked operator's own work is little beside it. */
 static hs_status hs_jacobian_svd_most(const hs_jacobian_run *run, int64_t *bytes, hs_error *err) {
     int counts[3];
     int64_t largest = 0;
