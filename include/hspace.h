@@ -178,15 +178,16 @@ HS_API hs_precision hs_denoiser_precision(const hs_denoiser *denoiser);
  *   delta_h  [n,c,h,w] added to h, or NULL for none
  *   eps      [n,C,H,W]; v and sample predictions are converted to eps
  *   h        [n,c,h,w] the activation before delta_h is added, or NULL
- * Plans are made once per n and kept. A batch gives what its samples give
- * one by one, bit for bit, for any thread count.
+ * Works in batches of hs_denoiser_batch, whose plans are made once and kept. A batch
+ * gives what its samples give one by one, bit for bit, for any thread count.
  */
 HS_API hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
                                  const float *delta_h, float *eps, float *h, hs_error *err);
 
 /* The batch that `denoiser` works best with, given its max_mem; at most `n`. */
 HS_API int hs_denoiser_batch(hs_denoiser *denoiser, int n);
-/* Planned bytes (weights as kept, plus activations) for a batch of n. */
+/* Planned bytes (weights as kept, plus activations) for passes of n samples, without
+ * regard to max_mem. */
 HS_API hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err);
 
 typedef struct hs_pass_stats {

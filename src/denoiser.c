@@ -11,10 +11,20 @@
 
 #include "diffusion/schedule.h" /* alphas_cumprod, for v and sample predictions */
 
-#define HS_PLANS 8        /* kept at once */
-#define HS_RING 256       /* calls that the median pass time looks back on */
-#define HS_MAX_BATCH 16   /* beyond this, feature maps only leave the caches */
-#define HS_BATCH_MACS 7e9 /* work in one call that hides what a call and its steps cost */
+#define HS_PLANS 8  /* kept at once */
+#define HS_RING 256 /* calls that the median pass time looks back on */
+
+/*
+ * The batch: enough work that what a call and its steps cost does not count, and no
+ * more, since larger feature maps leave the caches (avatars32 on Zen 3: a sample of 8 at
+ * once takes 0.83 of the time of one of 16). Weights that no cache holds are read from
+ * memory in every pass: of a model with more of them than HS_CACHED_WEIGHTS so many
+ * samples share them that this is some 3 % of the work, a byte for ten multiply-adds.
+ */
+#define HS_MAX_BATCH 16
+#define HS_BATCH_MACS 3.5e9
+#define HS_CACHED_WEIGHTS ((double)(64 << 20)) /* bytes, float32 */
+#define HS_BYTE_MACS 400.0
 
 /* A plan for a batch of n, with the buffers that its inputs and outputs bind. */
 typedef struct hs_batch_plan {
@@ -299,10 +309,23 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, bool given, hs_batch_
     return HS_OK;
 }
 
+/* By the work in a pass alone, so that the answer is the same every time; batches are
+ * of nearly equal size, so that few plans are made. */
+static int hs_batch_by_work(const hs_denoiser *denoiser, int n) {
+    const hs_model *model = denoiser->model;
+    double macs = model->macs > 0 ? (double)model->macs : 1;
+    double far = (double)sizeof(float) * (double)model->parameters - HS_CACHED_WEIGHTS;
+    double wanted = fmax(HS_BATCH_MACS, far * HS_BYTE_MACS) / macs;
+    int limit = (int)fmin(fmax(wanted, 1), HS_MAX_BATCH);
+    int batches = (n - 1) / limit + 1;
+    return (n - 1) / batches + 1;
+}
+
 hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err) {
     hs_batch_plan *plan;
     int64_t needed = 0;
-    hs_status status = hs_get_plan(denoiser, n, false, &plan, &needed, err);
+    int batch = n > 1 ? hs_batch_by_work(denoiser, n) : n;
+    hs_status status = hs_get_plan(denoiser, batch, false, &plan, &needed, err);
     if (status == HS_OK || (status == HS_ERROR_MEMORY && needed)) {
         *bytes = needed;
         return HS_OK;
@@ -310,19 +333,9 @@ hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_err
     return status;
 }
 
-/*
- * By the work in a pass alone, so that the answer is the same every time: as
- * many samples as make HS_BATCH_MACS, cut into batches of nearly equal size so
- * that few plans are made, and halved while the plan exceeds max_mem.
- */
 int hs_denoiser_batch(hs_denoiser *denoiser, int n) {
-    double macs = denoiser->model->macs > 0 ? (double)denoiser->model->macs : 1;
-    int limit = (int)fmin(fmax(HS_BATCH_MACS / macs, 1), HS_MAX_BATCH);
-    if (n < 1)
-        return 1;
-    int batches = (n - 1) / limit + 1;
-    int batch = (n - 1) / batches + 1;
-    while (denoiser->options.max_mem && batch > 1) {
+    int batch = n > 1 ? hs_batch_by_work(denoiser, n) : 1;
+    while (denoiser->options.max_mem && batch > 1) { /* halved while the plan exceeds it */
         hs_batch_plan *plan;
         bool refused = denoiser->too_large && batch >= denoiser->too_large;
         if (!refused && hs_get_plan(denoiser, batch, false, &plan, NULL, NULL) == HS_OK)
@@ -356,7 +369,8 @@ static bool hs_all_finite(const float *x, size_t count) {
 }
 
 static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_plan *plan,
-                                 const float *x, const int *t, const float *third, hs_error *err) {
+                                 const float *x, const int *t, const float *third, int first,
+                                 hs_error *err) {
     size_t size = denoiser->image_size, h_size = denoiser->h_size;
     for (int i = 0; i < plan->n; i++) {
         if (hs_all_finite(plan->out + (size_t)i * size, size))
@@ -369,7 +383,7 @@ static hs_status hs_check_output(const hs_denoiser *denoiser, const hs_batch_pla
                                 : "delta_h, which is not finite either";
         return hs_fail(err, HS_ERROR_NUMERIC,
                        "%s: NaN or infinity in the U-Net's output (item %d, timestep %d), from %s",
-                       denoiser->model->name, i, t[i], cause);
+                       denoiser->model->name, first + i, t[i], cause);
     }
     return HS_OK;
 }
@@ -444,10 +458,11 @@ static double hs_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* One pass by `plan`, whose third input is delta_h, or the given h: the eps,
- * checked, and h unless it is NULL. */
+/* One pass by `plan` of the samples from `first` on, whose third input is delta_h, or the
+ * given h: the eps, checked, and h unless it is NULL. */
 static hs_status hs_run_pass(hs_denoiser *denoiser, hs_batch_plan *plan, const float *x,
-                             const int *t, hs_binding third, float *eps, float *h, hs_error *err) {
+                             const int *t, hs_binding third, float *eps, float *h, int first,
+                             hs_error *err) {
     int n = plan->n;
     double start = hs_now();
     for (int i = 0; i < n; i++)
@@ -460,7 +475,7 @@ static hs_status hs_run_pass(hs_denoiser *denoiser, hs_batch_plan *plan, const f
     HS_TRY(denoiser->backend->execute(plan->exec, inputs, 3, outputs, h ? 2 : 1, err));
     denoiser->passes += n;
     denoiser->seconds[denoiser->calls++ % HS_RING] = (float)((hs_now() - start) / n);
-    HS_TRY(hs_check_output(denoiser, plan, x, t, third.f32, err));
+    HS_TRY(hs_check_output(denoiser, plan, x, t, third.f32, first, err));
     size_t size = denoiser->image_size;
     for (int i = 0; i < n; i++)
         hs_denoiser_to_eps(denoiser, t[i], x + (size_t)i * size, plan->out + (size_t)i * size,
@@ -470,23 +485,49 @@ static hs_status hs_run_pass(hs_denoiser *denoiser, hs_batch_plan *plan, const f
     return HS_OK;
 }
 
+/* A call of n samples, cut into batches. */
+typedef struct hs_pass_call {
+    bool given; /* third is the h to go on from, not delta_h */
+    const float *x;
+    const int *t;
+    const float *third; /* NULL: no delta_h */
+    float *eps, *h;     /* h NULL: not wanted */
+} hs_pass_call;
+
+static hs_status hs_run_piece(hs_denoiser *denoiser, const hs_pass_call *call, int first, int n,
+                              hs_error *err) {
+    hs_batch_plan *plan;
+    size_t image = (size_t)first * denoiser->image_size, h = (size_t)first * denoiser->h_size;
+    HS_TRY(hs_get_plan(denoiser, n, call->given, &plan, NULL, err));
+    hs_binding third = {.value = call->given ? plan->unet.h_edited : plan->unet.delta_h};
+    third.f32 = call->third ? (float *)call->third + h : plan->no_delta_h;
+    return hs_run_pass(denoiser, plan, call->x + image, call->t + first, third, call->eps + image,
+                       call->h ? call->h + h : NULL, first, err);
+}
+
+static hs_status hs_run_call(hs_denoiser *denoiser, int n, const hs_pass_call *call,
+                             hs_error *err) {
+    if (n < 1)
+        return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: a batch of %d, expected 1 or more", n);
+    HS_TRY(hs_check_pass(denoiser, n, call->t, err));
+    int batch = hs_denoiser_batch(denoiser, n);
+    for (int first = 0; first < n; first += batch) {
+        int count = n - first < batch ? n - first : batch;
+        HS_TRY(hs_run_piece(denoiser, call, first, count, err));
+    }
+    return HS_OK;
+}
+
 hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
                           const float *delta_h, float *eps, float *h, hs_error *err) {
-    hs_batch_plan *plan;
-    HS_TRY(hs_check_pass(denoiser, n, t, err));
-    HS_TRY(hs_get_plan(denoiser, n, false, &plan, NULL, err));
-    hs_binding third = {.value = plan->unet.delta_h,
-                        .f32 = delta_h ? (float *)delta_h : plan->no_delta_h};
-    return hs_run_pass(denoiser, plan, x, t, third, eps, h, err);
+    hs_pass_call call = {false, x, t, delta_h, eps, h};
+    return hs_run_call(denoiser, n, &call, err);
 }
 
 hs_status hs_denoiser_eps_at_h(hs_denoiser *denoiser, int n, const float *x, const int *t,
                                const float *h, float *eps, hs_error *err) {
-    hs_batch_plan *plan;
-    HS_TRY(hs_check_pass(denoiser, n, t, err));
-    HS_TRY(hs_get_plan(denoiser, n, true, &plan, NULL, err));
-    hs_binding third = {.value = plan->unet.h_edited, .f32 = (float *)h};
-    return hs_run_pass(denoiser, plan, x, t, third, eps, NULL, err);
+    hs_pass_call call = {true, x, t, h, eps, NULL};
+    return hs_run_call(denoiser, n, &call, err);
 }
 
 static int hs_compare_floats(const void *a, const void *b) {

@@ -10,12 +10,15 @@
 #define X 192 /* 3x8x8 */
 #define HH 96 /* 6x4x4 */
 
+/* 20 are more than a batch. */
 static void test_batch_is_items(void **state) {
     hs_error err;
     hs_model *model = hs_tiny_open("rgb");
     hs_denoiser *denoiser = hs_tiny_denoiser(model);
-    enum { n = 5 };
-    const int t[n] = {999, 0, 500, 500, 21};
+    enum { n = 20 };
+    int t[n];
+    for (int i = 0; i < n; i++)
+        t[i] = (const int[]){999, 0, 500, 500, 21}[i % 5];
     float x[n * X], delta_h[n * HH], eps[n * X], h[n * HH], one[X], one_h[HH];
     hs_test_fill(1, x, n * X);
     hs_test_fill(2, delta_h, n * HH);
@@ -35,7 +38,7 @@ static void test_batch_is_items(void **state) {
     assert_true(memcmp(plain, eps, sizeof plain) != 0);
     hs_pass_stats stats;
     hs_denoiser_stats(denoiser, &stats);
-    assert_int_equal(stats.passes, 12);
+    assert_int_equal(stats.passes, 2 * n + 2);
     assert_true(stats.seconds_per_pass > 0 && stats.seconds_per_pass < 1);
     hs_denoiser_free(denoiser);
     hs_tiny_free(model);
@@ -86,6 +89,7 @@ static void test_refusals(void **state) {
     assert_int_equal(hs_denoiser_eps(denoiser, 0, x, &t, NULL, eps, NULL, &err), HS_ERROR_ARGUMENT);
     x[2] = NAN;
     assert_int_equal(hs_denoiser_eps(denoiser, 1, x, &t, NULL, eps, NULL, &err), HS_ERROR_NUMERIC);
+    assert_non_null(strstr(err.message, "item 0"));
     assert_non_null(strstr(err.message, "input image"));
     x[2] = 0;
     delta_h[1] = INFINITY;
@@ -137,10 +141,15 @@ static void test_batch_and_memory(void **state) {
     assert_int_equal(bytes, bytes_16);
     static float x[16 * X], eps[16 * X];
     int t[16] = {0};
-    assert_int_equal(hs_denoiser_eps(denoiser, 16, x, t, NULL, eps, NULL, &err), HS_ERROR_MEMORY);
-    assert_non_null(strstr(err.message, "batch of 16 needs"));
+    assert_ok(hs_denoiser_eps(denoiser, 16, x, t, NULL, eps, NULL, &err)); /* four by four */
     for (int n = 1; n <= 4; n++) /* plans give way to each other */
         assert_ok(hs_denoiser_eps(denoiser, n, x, t, NULL, eps, NULL, &err));
+    hs_denoiser_free(denoiser);
+
+    options.max_mem = bytes_1 - 1;
+    assert_ok(hs_denoiser_create(model, &options, &denoiser, &err));
+    assert_int_equal(hs_denoiser_eps(denoiser, 16, x, t, NULL, eps, NULL, &err), HS_ERROR_MEMORY);
+    assert_non_null(strstr(err.message, "batch of 1 needs"));
     hs_denoiser_free(denoiser);
     hs_tiny_free(model);
 }
