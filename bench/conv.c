@@ -92,9 +92,9 @@ static void run_winograd(conv_data *d) {
     hs_winograd_item item = {
         .src = {d->src}, .weights = {d->packed}, .bias = d->bias, .dst = d->dst, .v = d->v};
     for (int task = 0; task < d->plan.load_tasks; task++)
-        d->kernels->winograd_load(&d->plan, task, &item, d->scratch);
+        d->kernels->winograd_load(&d->plan, task, &item, 1, d->scratch);
     for (int task = 0; task < d->plan.task_count; task++)
-        d->kernels->winograd_run(&d->plan, task, &item, d->scratch);
+        d->kernels->winograd_run(&d->plan, task, &item, 1, d->scratch);
 }
 
 static double rms_difference(const float *a, const float *b, int64_t count) {

@@ -46,13 +46,13 @@ static void cut_bits(float *x, int64_t count) {
     }
 }
 
-static void make_data(const wino_case *c, wino_data *d) {
+static void make_data(const wino_case *c, uint64_t seed, wino_data *d) {
     const hs_winograd_spec *s = &c->spec;
     *d = (wino_data){0};
     d->pixels = (int64_t)s->h * s->w;
     d->src_pixels = s->upsample ? d->pixels / 4 : d->pixels;
     for (int i = 0; i < s->part_count; i++) {
-        d->src[i] = random_floats(11 + (uint64_t)i, d->src_pixels * s->part_c[i]);
+        d->src[i] = random_floats(seed + (uint64_t)i, d->src_pixels * s->part_c[i]);
         d->in_c += s->part_c[i];
     }
     d->w = random_floats(2, (int64_t)s->out_c * d->in_c * 9);
@@ -145,20 +145,9 @@ static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_dat
     return packed;
 }
 
-/* got = the convolution, tasks from the last to the first; a residual in place. */
-static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d, bool in_place) {
-    hs_winograd_plan plan;
-    kernels->winograd_make(&c->spec, &plan);
-    assert_true(plan.task_count > 0 && plan.in_c == d->in_c);
-    float *scratch = hs_alloc_aligned((size_t)plan.scratch_floats, sizeof(float));
-    float *v = hs_alloc_aligned((size_t)plan.v_floats, sizeof(float));
-    assert_non_null(scratch);
-    assert_non_null(v);
-    memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
-    memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
-    hs_winograd_item item = {.dst = d->got, .v = v};
-    for (int part = 0, first = 0; part < c->spec.part_count; first += c->spec.part_c[part++])
-        item.weights[part] = pack(kernels, c, d, &plan, part, first);
+/* What the convolution of one item reads and writes; a residual may be in place. */
+static hs_winograd_item item_of(const wino_case *c, wino_data *d, bool in_place) {
+    hs_winograd_item item = {.dst = d->got};
     memcpy(item.src, d->src, sizeof d->src);
     size_t bytes = (size_t)(d->pixels * c->spec.out_c) * sizeof(float);
     memset(d->got, 0xff, bytes);
@@ -166,14 +155,43 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
         memcpy(d->got, d->residual, bytes);
     item.bias = c->bias ? d->bias : NULL;
     item.residual = !c->residual ? NULL : in_place ? d->got : d->residual;
-    for (int task = plan.load_tasks - 1; task >= 0; task--)
-        kernels->winograd_load(&plan, task, &item, scratch);
-    for (int task = plan.task_count - 1; task >= 0; task--)
-        kernels->winograd_run(&plan, task, &item, scratch);
+    return item;
+}
+
+/* got = the convolution of each of c->spec.items, tasks from the last to the first. Their
+ * weights are those of the first. */
+static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d, bool in_place) {
+    hs_winograd_plan plan;
+    kernels->winograd_make(&c->spec, &plan);
+    assert_true(plan.task_count > 0 && plan.in_c == d->in_c);
+    assert_in_range(plan.merged, 1, HS_WINOGRAD_MERGED);
+    float *scratch = hs_alloc_aligned((size_t)plan.scratch_floats, sizeof(float));
+    float *v = hs_alloc_aligned((size_t)plan.v_floats, sizeof(float));
+    const float *weights[HS_WINOGRAD_PARTS];
+    assert_non_null(scratch);
+    assert_non_null(v);
+    for (int part = 0, first = 0; part < c->spec.part_count; first += c->spec.part_c[part++])
+        weights[part] = pack(kernels, c, d, &plan, part, first);
+    int items = c->spec.items ? c->spec.items : 1;
+    for (int first = 0; first < items; first += plan.merged) {
+        hs_winograd_item item[HS_WINOGRAD_MERGED];
+        int count = items - first < plan.merged ? items - first : plan.merged;
+        for (int i = 0; i < count; i++) {
+            item[i] = item_of(c, d + first + i, in_place);
+            memcpy(item[i].weights, weights, sizeof weights);
+            item[i].v = v;
+        }
+        memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
+        memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
+        for (int task = plan.load_tasks - 1; task >= 0; task--)
+            kernels->winograd_load(&plan, task, item, count, scratch);
+        for (int task = plan.task_count - 1; task >= 0; task--)
+            kernels->winograd_run(&plan, task, item, count, scratch);
+    }
     free(v);
     free(scratch);
     for (int part = 0; part < c->spec.part_count; part++)
-        free((float *)item.weights[part]);
+        free((float *)weights[part]);
 }
 
 typedef struct wino_errors {
@@ -198,7 +216,7 @@ static wino_errors errors_of(const wino_data *d, int64_t count) {
  * 1.4e-5; tile 2 rms 6.9e-7, largest 2.6e-6 (512 channels). */
 static void check(const wino_case *c, double rms, double max, wino_errors *largest) {
     wino_data d;
-    make_data(c, &d);
+    make_data(c, 11, &d);
     direct(c, &d);
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
         const hs_kernels *kernels = hs_kernels_named(isas[i]);
@@ -299,7 +317,7 @@ static void test_cuts(void **state) {
         c.spec.tile = i % 3 == 2 ? 1 : 4;
         c.bias = c.residual = true;
         wino_data d;
-        make_data(&c, &d);
+        make_data(&c, 11, &d);
         winograd(kernels, &c, &d, false);
         size_t bytes = (size_t)(d.pixels * c.spec.out_c) * sizeof(float);
         float *first = malloc(bytes);
@@ -324,12 +342,51 @@ static void test_cuts(void **state) {
     }
 }
 
+/* Items that are computed together are what each is alone, to the bit. */
+static void test_items(void **state) {
+    enum { items = 19 };
+    static const int shapes[][3] = {{8, 8, 4}, {5, 9, 4}, {8, 8, 2}, {8, 16, 4}};
+    for (size_t i = 0; i < 8 * sizeof isas / sizeof *isas; i++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[i / 8]);
+        if (!kernels)
+            continue;
+        const int *shape = shapes[i % 4];
+        wino_case c = {.spec = {.h = shape[0], .w = shape[1], .tile = shape[2], .sharing = 1}};
+        c.spec.part_count = 2;
+        c.spec.part_c[0] = 20;
+        c.spec.part_c[1] = 300;
+        c.spec.out_c = 70;
+        c.spec.bf16 = i % 8 >= 4;
+        c.bias = c.residual = true;
+        wino_data d[items];
+        size_t bytes = (size_t)shape[0] * (size_t)shape[1] * 70 * sizeof(float);
+        float *alone[items];
+        for (int k = 0; k < items; k++) {
+            make_data(&c, 100 + 10 * (uint64_t)k, &d[k]);
+            c.spec.items = 1;
+            winograd(kernels, &c, &d[k], false);
+            alone[k] = malloc(bytes);
+            assert_non_null(alone[k]);
+            memcpy(alone[k], d[k].got, bytes);
+        }
+        assert_true(memcmp(alone[0], alone[1], bytes) != 0);
+        c.spec.items = items;
+        winograd(kernels, &c, d, true);
+        for (int k = 0; k < items; k++) {
+            assert_memory_equal(d[k].got, alone[k], bytes);
+            free(alone[k]);
+            free_data(&d[k]);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_parts_and_upsampling),
         cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

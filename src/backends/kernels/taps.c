@@ -63,6 +63,7 @@ void HS_KERNEL(hs_taps_make)(const hs_winograd_spec *spec, hs_winograd_plan *pla
         plan->in_c += spec->part_c[i];
         plan->padded_c += chunks * HS_TAPS_CHUNK;
     }
+    plan->merged = 1;
     plan->alpha = 3;
     plan->panel = HS_TAPS_PANEL;
     plan->panels = hs_winograd_ceil(spec->out_c, HS_TAPS_PANEL);

@@ -10,6 +10,7 @@
  * V and the weights together nearly fit.
  */
 #define HS_WINO_SHARED_TILES 128     /* at most: V of an item is made once for all tasks */
+#define HS_WINO_MERGED_TILES 32      /* at most: of items that share V and a task */
 #define HS_WINO_NEAR_WEIGHTS 1000000 /* bytes */
 #define HS_WINO_TASK_WORK 4000000LL  /* multiply-adds; less is not worth a task */
 /* Where tiles are so few, bands would leave one task or two: V is shared for less
@@ -39,7 +40,10 @@ static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
         spec->sharing = shared ? 1 : -1;
     }
     if (spec->sharing > 0) {
-        plan->load_tasks = hs_winograd_ceil(tiles, HS_WINO_ROWS);
+        int64_t fit = HS_WINO_MERGED_TILES / tiles;
+        fit = fit < 1 ? 1 : fit < HS_WINOGRAD_MERGED ? fit : HS_WINOGRAD_MERGED;
+        plan->merged = hs_winograd_ceil(spec->items, hs_winograd_ceil(spec->items, fit));
+        plan->load_tasks = hs_winograd_ceil(plan->merged * tiles, HS_WINO_ROWS);
         spec->band_rows = plan->tiles_y;
     }
     if (!spec->band_rows) {
@@ -68,7 +72,7 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
     if (!spec->block)
         spec->block = plan->padded_c < 192 ? 32 : 64;
     if (spec->block > band_tiles || spec->sharing > 0)
-        spec->block = band_tiles;
+        spec->block = plan->merged * band_tiles;
 }
 
 void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
@@ -88,6 +92,8 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
         plan->in_c += spec->part_c[i];
         plan->padded_c += chunks * HS_WINO_CHUNK;
     }
+    plan->merged = 1;
+    plan->spec.items = spec->items < 1 ? 1 : spec->items;
     plan->alpha = spec->tile + 2;
     plan->panel = HS_WINO_PANEL;
     plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
@@ -105,12 +111,12 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
 
 /* ------------------------------------------------------------- running -- */
 
-/* A block of tiles of one task. Its tiles are cut into groups of at most ROWS,
- * of nearly the same size; a group's V is [chunks][rows][CHUNK]. */
+/* A block of tiles of one task, counted through the items. Its tiles are cut into groups of at most
+ * ROWS, of nearly the same size; a group's V is [chunks][rows][CHUNK]. */
 typedef struct hs_winograd_block {
     const hs_winograd_plan *plan;
-    const hs_winograd_item *item;
-    int first, count; /* tiles, in rows of the image */
+    const hs_winograd_item *items;
+    int first, count; /* tiles, in rows of an image, one image after the other */
     int groups, rows; /* groups have `rows` tiles, the first ones one more */
     float *v, *m;
     const float *zeros; /* [padded_c] */
@@ -121,12 +127,19 @@ HS_INLINE int hs_winograd_group(const hs_winograd_block *b, int group) {
     return group * rows + (group < more ? group : more);
 }
 
+/* The item of a tile of the block, which becomes a tile of the item. */
+HS_INLINE const hs_winograd_item *hs_winograd_item_of(const hs_winograd_block *b, int *tile) {
+    int of_item = b->plan->tiles_x * b->plan->tiles_y, item = *tile / of_item;
+    *tile -= item * of_item;
+    return b->items + item;
+}
+
 /* The pixels under a tile, of one part; outside the image: zeros. */
 static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
                                const float **pixel) {
     const hs_winograd_plan *plan = b->plan;
     const hs_winograd_spec *spec = &plan->spec;
-    const float *src = b->item->src[part];
+    const float *src = hs_winograd_item_of(b, &tile)->src[part];
     int64_t channels = spec->part_c[part];
     int shift = spec->upsample ? 1 : 0, width = spec->w >> shift;
     int top = tile / plan->tiles_x * spec->tile - 1, left = tile % plan->tiles_x * spec->tile - 1;
@@ -166,51 +179,63 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
  * tiles to the next. */
 #define HS_WINO_CHAIN 16
 
-/* Each group of tiles asks for its share of the `count` weights that follow those at u:
- * all of them at once would be more than the processor keeps in flight. */
-HS_INLINE hs_winograd_ahead hs_winograd_share(const float *u, int count, int group, int groups) {
-    uintptr_t bytes = (uintptr_t)count * sizeof(float);
-    return (hs_winograd_ahead){(uintptr_t)u + bytes + bytes * (uintptr_t)group / (uintptr_t)groups,
-                               HS_WINO_PANEL * sizeof(float) / (uintptr_t)groups};
+/* The weights of one panel, one position and one part. */
+HS_INLINE const float *hs_winograd_u(const hs_winograd_block *b, int e, int panel, int part) {
+    const hs_winograd_plan *plan = b->plan;
+    int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
+    return b->items->weights[part] + panel * plan->panel_floats[part] + e * chunks * plan->u_chunk;
 }
 
-/* M of one panel: group by group, so that a panel's weights at one position stay
- * in the caches nearby. */
-static void hs_winograd_multiply(const hs_winograd_block *b, int panel, float *m) {
+/* A part of the sums of one panel at one position: `count` chunks of channels from `chunk`
+ * on. Each group of tiles asks for its share of the weights that come `next`: all of
+ * them at once would be more than the processor keeps in flight. */
+HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int chunk, int count, const float *v,
+                                 const float *u, const float *next, float *m) {
     const hs_winograd_plan *plan = b->plan;
-    int positions = plan->alpha * plan->alpha;
     void (*product)(int, int, const float *, const float *, float *, bool,
                     const hs_winograd_ahead *) =
         plan->spec.bf16 ? HS_KERNEL(hs_winograd_product_bf16) : HS_KERNEL(hs_winograd_product);
-    for (int e = 0; e < positions; e++)
-        for (int part = 0; part < plan->spec.part_count; part++) {
-            int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
-            const float *u = b->item->weights[part] + panel * plan->panel_floats[part] +
-                             e * chunks * plan->u_chunk;
-            for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
-                int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
-                for (int group = 0; group < b->groups; group++) {
-                    int begin = hs_winograd_group(b, group);
-                    int rows = hs_winograd_group(b, group + 1) - begin;
-                    const float *v = hs_winograd_group_v(b, begin) + e * plan->v_stride +
-                                     (plan->part_chunk[part] + c) * rows * plan->v_chunk;
-                    hs_winograd_ahead ahead = hs_winograd_share(
-                        u + c * plan->u_chunk, count * plan->u_chunk, group, b->groups);
-                    product(rows, count, v, u + c * plan->u_chunk,
-                            m + e * plan->m_stride + (int64_t)begin * HS_WINO_PANEL, part + c > 0,
-                            &ahead);
-                }
-            }
+    uintptr_t bytes = (uintptr_t)(count * plan->u_chunk) * sizeof(float);
+    uintptr_t groups = (uintptr_t)b->groups;
+    hs_winograd_ahead ahead = {.step = HS_WINO_PANEL * sizeof(float) / groups};
+    for (int group = 0; group < b->groups; group++) {
+        int begin = hs_winograd_group(b, group), rows = hs_winograd_group(b, group + 1) - begin;
+        const float *group_v = v + (hs_winograd_group_v(b, begin) - b->v);
+        ahead.next = (uintptr_t)next + bytes * (uintptr_t)group / groups;
+        product(rows, count, group_v + (int64_t)chunk * rows * plan->v_chunk, u,
+                m + (int64_t)begin * HS_WINO_PANEL, chunk > 0, &ahead);
+    }
+}
+
+/* M of panels [first, last): position by position, so that V of one stays in the caches
+ * nearby, and group by group, so that a panel's weights do. */
+static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last) {
+    const hs_winograd_plan *plan = b->plan;
+    int positions = plan->alpha * plan->alpha, parts = plan->spec.part_count;
+    int64_t work = (int64_t)(last - first) * parts;
+    for (int64_t i = 0; i < positions * work; i++) { /* positions of panels of parts */
+        int e = (int)(i / work), panel = first + (int)(i % work) / parts, part = (int)(i % parts);
+        int next_e = (int)((i + 1) / work), next = (int)((i + 1) % work);
+        int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
+        const float *u = hs_winograd_u(b, e, panel, part);
+        const float *after = hs_winograd_u(b, next_e, first + next / parts, next % parts);
+        float *m = b->m + ((panel - first) * positions + e) * plan->m_stride;
+        for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
+            int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
+            const float *then = c + count < chunks ? u + (c + count) * plan->u_chunk : after;
+            hs_winograd_chain(b, plan->part_chunk[part] + c, count, b->v + e * plan->v_stride,
+                              u + c * plan->u_chunk, then, m);
         }
+    }
 }
 
 static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
     const hs_winograd_plan *plan = b->plan;
     const hs_winograd_spec *spec = &plan->spec;
-    const hs_winograd_item *item = b->item;
     int64_t pixel = spec->out_c, row = spec->w * pixel;
     for (int i = 0; i < b->count; i++) {
         int tile = b->first + i;
+        const hs_winograd_item *item = hs_winograd_item_of(b, &tile);
         int y = tile / plan->tiles_x * spec->tile, x = tile % plan->tiles_x * spec->tile;
         hs_winograd_output_tile t = {.m_stride = plan->m_stride, .row = row, .pixel = pixel};
         t.rows = spec->h - y < spec->tile ? spec->h - y : spec->tile;
@@ -231,34 +256,35 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
 
 /* Tiles [begin, end) of a task; scratch is [zeros][M][V, unless it is shared]. */
 static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan,
-                              const hs_winograd_item *item, int begin, int end, float *scratch) {
-    *b = (hs_winograd_block){.plan = plan, .item = item, .first = begin, .count = end - begin};
+                              const hs_winograd_item *items, int begin, int end, float *scratch) {
+    *b = (hs_winograd_block){.plan = plan, .items = items, .first = begin, .count = end - begin};
     b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
     b->rows = b->count / b->groups;
     memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
     b->zeros = scratch;
     b->m = scratch + plan->padded_c;
     b->v = plan->load_tasks
-               ? item->v
+               ? items->v
                : b->m + plan->spec.panel_block * plan->alpha * plan->alpha * plan->m_stride;
 }
 
 void HS_KERNEL(hs_winograd_load)(const hs_winograd_plan *plan, int task,
-                                 const hs_winograd_item *item, float *scratch) {
+                                 const hs_winograd_item *items, int count, float *scratch) {
     if (plan->spec.tile == 1) {
-        HS_KERNEL(hs_taps_load)(plan, task, item);
+        HS_KERNEL(hs_taps_load)(plan, task, items);
         return;
     }
     hs_winograd_block b;
-    hs_winograd_start(&b, plan, item, 0, plan->tiles_x * plan->tiles_y, scratch);
-    hs_winograd_load_group(&b, task);
+    hs_winograd_start(&b, plan, items, 0, count * plan->tiles_x * plan->tiles_y, scratch);
+    if (task < b.groups)
+        hs_winograd_load_group(&b, task);
 }
 
 void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
-                                const hs_winograd_item *item, float *scratch) {
+                                const hs_winograd_item *items, int count, float *scratch) {
     const hs_winograd_spec *spec = &plan->spec;
     if (spec->tile == 1) {
-        HS_KERNEL(hs_taps_run)(plan, task, item, scratch);
+        HS_KERNEL(hs_taps_run)(plan, task, items, scratch);
         return;
     }
     int band = task / spec->splits, split = task % spec->splits;
@@ -268,18 +294,18 @@ void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
     if (last_row > plan->tiles_y)
         last_row = plan->tiles_y;
     int first = first_row * plan->tiles_x, tiles = (last_row - first_row) * plan->tiles_x;
+    if (plan->load_tasks) /* all of them, in one band */
+        tiles *= count;
     int blocks = hs_winograd_ceil(tiles, spec->block);
     for (int i = 0; i < blocks; i++) {
         hs_winograd_block b;
-        hs_winograd_start(&b, plan, item, first + (int)((int64_t)i * tiles / blocks),
+        hs_winograd_start(&b, plan, items, first + (int)((int64_t)i * tiles / blocks),
                           first + (int)((i + 1LL) * tiles / blocks), scratch);
         for (int group = 0; group < b.groups && !plan->load_tasks; group++)
             hs_winograd_load_group(&b, group);
         for (int p = first_panel; p < last_panel; p += spec->panel_block) {
             int last = p + spec->panel_block < last_panel ? p + spec->panel_block : last_panel;
-            for (int panel = p; panel < last; panel++)
-                hs_winograd_multiply(
-                    &b, panel, b.m + (panel - p) * plan->alpha * plan->alpha * plan->m_stride);
+            hs_winograd_multiply(&b, p, last);
             hs_winograd_save(&b, p, last);
         }
     }

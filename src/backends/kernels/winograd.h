@@ -14,9 +14,9 @@
  * Where there are many tiles, a task is a band of tile rows of one item and a
  * range of output channels; it walks over blocks of tiles so small that V and M
  * stay in the second-level cache. Where there are few, the weights are what
- * moves: V of a whole item is made once, by tasks of their own (load), and each
- * task then takes a range of output channels for all tiles, so that every
- * weight is read once. Tasks depend on the shape alone, and so does the order
+ * moves: V of a whole item, or of several small ones, is made once, by tasks of their
+ * own (load), and each task then takes a range of output channels for all tiles, so
+ * that every weight is read once. Tasks depend on the shape alone, and so does the order
  * of every sum: results do not depend on the number of threads. Maps are nhwc,
  * dense.
  *
@@ -39,9 +39,11 @@
 #include <stdint.h>
 
 #define HS_WINOGRAD_PARTS 8
+#define HS_WINOGRAD_MERGED 16
 
 /* What is to be computed. Numbers that are 0 are chosen by the plan. */
 typedef struct hs_winograd_spec {
+    int items;                     /* of the batch; 0: one */
     int h, w;                      /* of the output */
     int out_c;                     /* output channels */
     int part_count;                /* the input: a concatenation that is never made */
@@ -62,11 +64,13 @@ typedef struct hs_winograd_plan {
     int alpha;             /* tile + 2 */
     int panel, panels;     /* output channels of a panel of weights; how many */
     int tiles_x, tiles_y;
-    int band_count, task_count;        /* tasks of one item: band_count * splits */
+    int band_count, task_count;        /* tasks of the merged items: band_count * splits */
     int64_t v_chunk, u_chunk;          /* floats of 16 channels: of a tile in V, of a panel in U */
     int64_t v_stride, m_stride;        /* floats from one position to the next */
-    int load_tasks;                    /* of one item, before the others; 0: V is not shared */
-    int64_t v_floats;                  /* V of a task, or of an item if it is shared */
+    int merged;                        /* items that are computed together: at most so many, and at
+                                          most HS_WINOGRAD_MERGED */
+    int load_tasks;                    /* of these, before the others; 0: V is not shared */
+    int64_t v_floats;                  /* V of a task, or of the merged items if it is shared */
     int64_t scratch_floats;            /* for each thread; 64-byte aligned */
     int part_chunk[HS_WINOGRAD_PARTS]; /* where a part begins in V, in 16 channels */
     /* Transformed weights of a part: [panels][panel_floats], 64-byte aligned. */
@@ -80,7 +84,8 @@ typedef struct hs_winograd_item {
     const float *bias;                       /* [out_c], or NULL */
     const float *residual;                   /* as dst, added to the result; dst itself or NULL */
     float *dst;                              /* [h][w][out_c] */
-    float *v;                                /* [v_floats] if load_tasks > 0; 64-byte aligned */
+    float *v;                                /* of the first of merged items: [v_floats] if
+                                                load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
 
 /* Cut the work, by the shape alone; sizes must be positive. */
@@ -102,13 +107,13 @@ typedef struct hs_winograd_kernel {
  * bfloat16 where it is wanted. */
 typedef void hs_winograd_weights(const hs_winograd_kernel *kernel, int panel, float *packed);
 
-/* Load task `task` of `item` into item->v, from [0, load_tasks); all of them
- * before the first hs_winograd_run of the item. */
-typedef void hs_winograd_load(const hs_winograd_plan *plan, int task, const hs_winograd_item *item,
-                              float *scratch);
+/* Load task `task`, from [0, load_tasks), of 1 <= count <= merged items into items->v; all
+ * of them before the first hs_winograd_run of these items. */
+typedef void hs_winograd_load(const hs_winograd_plan *plan, int task, const hs_winograd_item *items,
+                              int count, float *scratch);
 
-/* Task `task` of `item`, from [0, task_count). Allocates nothing. */
-typedef void hs_winograd_run(const hs_winograd_plan *plan, int task, const hs_winograd_item *item,
-                             float *scratch);
+/* Task `task` of such items, from [0, task_count). Allocates nothing. */
+typedef void hs_winograd_run(const hs_winograd_plan *plan, int task, const hs_winograd_item *items,
+                             int count, float *scratch);
 
 #endif

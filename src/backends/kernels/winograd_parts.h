@@ -119,7 +119,8 @@ void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *t);
 hs_winograd_make HS_KERNEL(hs_taps_make);
 hs_winograd_weights HS_KERNEL(hs_taps_weights);
 void HS_KERNEL(hs_taps_load)(const hs_winograd_plan *plan, int task, const hs_winograd_item *item);
-hs_winograd_run HS_KERNEL(hs_taps_run);
+void HS_KERNEL(hs_taps_run)(const hs_winograd_plan *plan, int task, const hs_winograd_item *item,
+                            float *scratch);
 
 /* The functions of the table. */
 hs_winograd_make HS_KERNEL(hs_winograd_make);

@@ -22,7 +22,7 @@ typedef struct hs_od_winograd {
     bool fresh;                           /* they are transformed in every pass, into u */
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
-    int v;                    /* buffer [n, v_floats], or -1 */
+    int v;                    /* buffer [sets, v_floats], or -1 */
     int u[HS_WINOGRAD_PARTS]; /* buffers [panels, panel_floats], if fresh */
 } hs_od_winograd;
 
@@ -47,6 +47,7 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
     return hs_od_conv_tile(p->exec->kernels, bf16, in_c, s->out_c, s->out_h, s->out_w);
 }
 
+/* The pointers of one item; V is that of the merged items which it belongs to. */
 static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_winograd *w,
                                             int item) {
     hs_winograd_item pointers = {.dst = hs_od_item(exec, w->dst, item), .bias = w->bias};
@@ -59,8 +60,26 @@ static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_win
     if (w->residual.buffer >= 0)
         pointers.residual = hs_od_item(exec, w->residual, item);
     if (w->v >= 0)
-        pointers.v = hs_od_data(exec, w->v) + item * w->plan.v_floats;
+        pointers.v = hs_od_data(exec, w->v) + item / w->plan.merged * w->plan.v_floats;
     return pointers;
+}
+
+/* Items that are computed together: the batch is cut into such sets. */
+typedef struct hs_od_winograd_set {
+    hs_winograd_item items[HS_WINOGRAD_MERGED];
+    int count;
+} hs_od_winograd_set;
+
+static int hs_od_winograd_sets(const hs_od_winograd *w) {
+    return (w->n + w->plan.merged - 1) / w->plan.merged;
+}
+
+static void hs_od_winograd_collect(const hs_exec *exec, const hs_od_winograd *w, int number,
+                                   hs_od_winograd_set *set) {
+    int first = number * w->plan.merged;
+    set->count = w->n - first < w->plan.merged ? w->n - first : w->plan.merged;
+    for (int i = 0; i < set->count; i++)
+        set->items[i] = hs_od_winograd_item(exec, w, first + i);
 }
 
 static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int part, int panel) {
@@ -76,14 +95,16 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_te
                               int rank) {
     const hs_od_winograd *w = ((const hs_od_prepare *)step)->conv;
     int panels = w->plan.panels, made = w->fresh ? w->plan.spec.part_count * panels : 0;
-    for (int task; (task = hs_team_next(team, made + w->n * w->plan.load_tasks)) >= 0;) {
+    int loads = hs_od_winograd_sets(w) * w->plan.load_tasks;
+    for (int task; (task = hs_team_next(team, made + loads)) >= 0;) {
         if (task < made) {
             hs_od_make_panel(exec, w, task / panels, task % panels);
             continue;
         }
         int load = task - made;
-        hs_winograd_item item = hs_od_winograd_item(exec, w, load / w->plan.load_tasks);
-        exec->kernels->winograd_load(&w->plan, load % w->plan.load_tasks, &item,
+        hs_od_winograd_set set;
+        hs_od_winograd_collect(exec, w, load / w->plan.load_tasks, &set);
+        exec->kernels->winograd_load(&w->plan, load % w->plan.load_tasks, set.items, set.count,
                                      hs_od_scratch(exec, rank));
     }
 }
@@ -92,18 +113,19 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_te
 static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_team *team,
                                int rank) {
     const hs_od_winograd *w = (const hs_od_winograd *)step;
-    for (int task; (task = hs_team_next(team, w->n * w->plan.task_count)) >= 0;) {
+    int sets = hs_od_winograd_sets(w), tasks = w->plan.task_count;
+    for (int task; (task = hs_team_next(team, sets * tasks)) >= 0;) {
         bool shared = w->v >= 0;
-        int i = shared ? task % w->n : task / w->plan.task_count;
-        hs_winograd_item item = hs_od_winograd_item(exec, w, i);
-        exec->kernels->winograd_run(&w->plan, shared ? task / w->n : task % w->plan.task_count,
-                                    &item, hs_od_scratch(exec, rank));
+        hs_od_winograd_set set;
+        hs_od_winograd_collect(exec, w, shared ? task % sets : task / tasks, &set);
+        exec->kernels->winograd_run(&w->plan, shared ? task / sets : task % tasks, set.items,
+                                    set.count, hs_od_scratch(exec, rank));
     }
 }
 
-static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
+static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n, int tile,
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
-    hs_winograd_spec spec = {.h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
+    hs_winograd_spec spec = {.items = n, .h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
     spec.out_c = (int)s->out_c;
     spec.upsample = s->upsample;
     spec.part_count = count;
@@ -188,7 +210,7 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     step->kind = hs_od_winograd_kind(&w->plan.spec, true);
     step->flops = 0; /* all in the next step */
     if (w->plan.load_tasks)
-        HS_TRY(hs_od_new_buffer(p, w->n * w->plan.v_floats, &w->v));
+        HS_TRY(hs_od_new_buffer(p, hs_od_winograd_sets(w) * w->plan.v_floats, &w->v));
     for (int i = 0; i < w->plan.spec.part_count && w->fresh; i++)
         HS_TRY(hs_od_new_buffer(p, w->weights[i].panels * w->weights[i].panel_floats, &w->u[i]));
     *out = (hs_od_prepare *)step;
@@ -204,7 +226,7 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
                         .dst = p->place[s->value],
                         .residual = {.buffer = -1},
                         .item_bias = item_bias};
-    hs_od_cut_winograd(p, s, tile, parts, count, &w.plan);
+    hs_od_cut_winograd(p, s, w.n, tile, parts, count, &w.plan);
     for (int i = 0; i < count; i++)
         w.src[i] = hs_od_operand(p, parts[i].value, w.n);
     if (s->sum)
