@@ -5,6 +5,7 @@
  * how the work is cut changes nothing.
  */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -337,6 +338,11 @@ static void test_cuts(void **state) {
             winograd(kernels, &c, &d, true);
             assert_memory_equal(d.got, first, bytes);
         }
+        memset(&c.spec.block, 0, sizeof c.spec - offsetof(hs_winograd_spec, block));
+        for (c.spec.threads = 2; c.spec.threads <= 128; c.spec.threads *= 4) {
+            winograd(kernels, &c, &d, true);
+            assert_memory_equal(d.got, first, bytes);
+        }
         free(first);
         free_data(&d);
     }
@@ -371,6 +377,7 @@ static void test_items(void **state) {
         }
         assert_true(memcmp(alone[0], alone[1], bytes) != 0);
         c.spec.items = items;
+        c.spec.threads = i % 2 ? 64 : 1;
         winograd(kernels, &c, d, true);
         for (int k = 0; k < items; k++) {
             assert_memory_equal(d[k].got, alone[k], bytes);

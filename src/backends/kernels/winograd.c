@@ -17,6 +17,7 @@
  * work, and tasks are small, so that a single image keeps several cores busy. */
 #define HS_WINO_FEW_TILES 32
 #define HS_WINO_SMALL_WORK 300000LL
+#define HS_WINO_ROUNDS 2 /* tasks for each thread, where they are worth it */
 
 static int64_t hs_winograd_weight_bytes(const hs_winograd_plan *plan) {
     return 4LL * plan->alpha * plan->alpha * plan->padded_c * plan->spec.out_c;
@@ -30,6 +31,66 @@ static int hs_winograd_band_tiles(const hs_winograd_plan *plan) {
     return tiles < 512 && plan->padded_c <= 256 ? 32 : 64;
 }
 
+/* Into how many pieces each of `tasks` tasks is to be cut so that there are `wanted`, of
+ * which each is worth it. */
+static int hs_winograd_pieces(int64_t tasks, int64_t wanted, int64_t work) {
+    int64_t pieces = hs_winograd_ceil(wanted, tasks), worth = work / HS_WINO_SMALL_WORK;
+    pieces = pieces < worth ? pieces : worth;
+    return pieces < 1 ? 1 : (int)pieces;
+}
+
+/* V is shared: a range of panels for all tiles, or for some groups of them where there
+ * are more threads than panels. */
+static void hs_winograd_cut_shared(hs_winograd_plan *plan, int64_t task_work) {
+    hs_winograd_spec *spec = &plan->spec;
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
+    int64_t work = tiles * hs_winograd_weight_bytes(plan) / 4;
+    int64_t fit = HS_WINO_MERGED_TILES / tiles;
+    fit = fit < 1 ? 1 : fit < HS_WINOGRAD_MERGED ? fit : HS_WINOGRAD_MERGED;
+    int sets = hs_winograd_ceil(spec->items, fit), pieces = 1;
+    plan->merged = hs_winograd_ceil(spec->items, sets);
+    plan->load_tasks = hs_winograd_ceil(plan->merged * tiles, HS_WINO_ROWS);
+    plan->band_count = 1;
+    spec->band_rows = plan->tiles_y;
+    if (!spec->splits) {
+        int64_t worth = 1 + work / task_work, most = worth < plan->panels ? worth : plan->panels;
+        spec->splits = most < 16 ? (int)most : 16;
+        pieces = hs_winograd_pieces((int64_t)sets * spec->splits, HS_WINO_ROUNDS * spec->threads,
+                                    plan->merged * work / spec->splits);
+        int more = plan->panels / spec->splits < pieces ? plan->panels / spec->splits : pieces;
+        spec->splits *= more;
+        pieces = hs_winograd_ceil(pieces, more);
+    }
+    if (spec->splits > plan->panels)
+        spec->splits = plan->panels;
+    plan->band_count = pieces < plan->load_tasks ? pieces : plan->load_tasks;
+}
+
+static void hs_winograd_cut_bands(hs_winograd_plan *plan) {
+    hs_winograd_spec *spec = &plan->spec;
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
+    int64_t work = tiles * hs_winograd_weight_bytes(plan) / 4;
+    if (!spec->band_rows) {
+        int rows = hs_winograd_ceil(hs_winograd_band_tiles(plan), plan->tiles_x);
+        int bands = hs_winograd_ceil(plan->tiles_y, rows);
+        bands *= hs_winograd_pieces((int64_t)spec->items * bands, HS_WINO_ROUNDS * spec->threads,
+                                    work / bands);
+        int least = hs_winograd_ceil(2 * HS_WINO_ROWS, plan->tiles_x);
+        rows = hs_winograd_ceil(plan->tiles_y, bands);
+        spec->band_rows = rows > least ? rows : least < plan->tiles_y ? least : plan->tiles_y;
+    }
+    plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
+    if (!spec->splits) { /* bands that are split transform their input once a split */
+        int64_t wanted = plan->band_count < 4 ? 4 : 1;
+        int64_t worth = 1 + work / plan->band_count / HS_WINO_TASK_WORK;
+        spec->splits = (int)(wanted < worth ? wanted : worth);
+        spec->splits *= hs_winograd_pieces((int64_t)spec->items * plan->band_count * spec->splits,
+                                           spec->threads, work / plan->band_count / spec->splits);
+    }
+    if (spec->splits > plan->panels)
+        spec->splits = plan->panels;
+}
+
 static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
@@ -39,25 +100,10 @@ static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
         bool shared = tiles <= HS_WINO_SHARED_TILES && work > 2 * task_work && plan->panels > 1;
         spec->sharing = shared ? 1 : -1;
     }
-    if (spec->sharing > 0) {
-        int64_t fit = HS_WINO_MERGED_TILES / tiles;
-        fit = fit < 1 ? 1 : fit < HS_WINOGRAD_MERGED ? fit : HS_WINOGRAD_MERGED;
-        plan->merged = hs_winograd_ceil(spec->items, hs_winograd_ceil(spec->items, fit));
-        plan->load_tasks = hs_winograd_ceil(plan->merged * tiles, HS_WINO_ROWS);
-        spec->band_rows = plan->tiles_y;
-    }
-    if (!spec->band_rows) {
-        int rows = hs_winograd_ceil(hs_winograd_band_tiles(plan), plan->tiles_x);
-        spec->band_rows = hs_winograd_ceil(plan->tiles_y, hs_winograd_ceil(plan->tiles_y, rows));
-    }
-    plan->band_count = hs_winograd_ceil(plan->tiles_y, spec->band_rows);
-    if (!spec->splits) { /* bands that are split transform their input once a split */
-        int64_t wanted = spec->sharing > 0 ? 16 : plan->band_count < 4 ? 4 : 1;
-        int64_t worth = 1 + work / plan->band_count / task_work;
-        spec->splits = (int)(wanted < worth ? wanted : worth);
-    }
-    if (spec->splits > plan->panels)
-        spec->splits = plan->panels;
+    if (spec->sharing > 0)
+        hs_winograd_cut_shared(plan, task_work);
+    else
+        hs_winograd_cut_bands(plan);
     plan->task_count = plan->band_count * spec->splits;
 }
 
@@ -94,6 +140,7 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     }
     plan->merged = 1;
     plan->spec.items = spec->items < 1 ? 1 : spec->items;
+    plan->spec.threads = spec->threads < 1 ? 1 : spec->threads;
     plan->alpha = spec->tile + 2;
     plan->panel = HS_WINO_PANEL;
     plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
@@ -118,6 +165,7 @@ typedef struct hs_winograd_block {
     const hs_winograd_item *items;
     int first, count; /* tiles, in rows of an image, one image after the other */
     int groups, rows; /* groups have `rows` tiles, the first ones one more */
+    int from, to;     /* groups that this task takes */
     float *v, *m;
     const float *zeros; /* [padded_c] */
 } hs_winograd_block;
@@ -196,12 +244,12 @@ HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int chunk, int coun
                     const hs_winograd_ahead *) =
         plan->spec.bf16 ? HS_KERNEL(hs_winograd_product_bf16) : HS_KERNEL(hs_winograd_product);
     uintptr_t bytes = (uintptr_t)(count * plan->u_chunk) * sizeof(float);
-    uintptr_t groups = (uintptr_t)b->groups;
+    uintptr_t groups = (uintptr_t)(b->to - b->from);
     hs_winograd_ahead ahead = {.step = HS_WINO_PANEL * sizeof(float) / groups};
-    for (int group = 0; group < b->groups; group++) {
+    for (int group = b->from; group < b->to; group++) {
         int begin = hs_winograd_group(b, group), rows = hs_winograd_group(b, group + 1) - begin;
         const float *group_v = v + (hs_winograd_group_v(b, begin) - b->v);
-        ahead.next = (uintptr_t)next + bytes * (uintptr_t)group / groups;
+        ahead.next = (uintptr_t)next + bytes * (uintptr_t)(group - b->from) / groups;
         product(rows, count, group_v + (int64_t)chunk * rows * plan->v_chunk, u,
                 m + (int64_t)begin * HS_WINO_PANEL, chunk > 0, &ahead);
     }
@@ -233,7 +281,7 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
     const hs_winograd_plan *plan = b->plan;
     const hs_winograd_spec *spec = &plan->spec;
     int64_t pixel = spec->out_c, row = spec->w * pixel;
-    for (int i = 0; i < b->count; i++) {
+    for (int i = hs_winograd_group(b, b->from); i < hs_winograd_group(b, b->to); i++) {
         int tile = b->first + i;
         const hs_winograd_item *item = hs_winograd_item_of(b, &tile);
         int y = tile / plan->tiles_x * spec->tile, x = tile % plan->tiles_x * spec->tile;
@@ -260,12 +308,23 @@ static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan
     *b = (hs_winograd_block){.plan = plan, .items = items, .first = begin, .count = end - begin};
     b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
     b->rows = b->count / b->groups;
+    b->to = b->groups;
     memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
     b->zeros = scratch;
     b->m = scratch + plan->padded_c;
     b->v = plan->load_tasks
                ? items->v
                : b->m + plan->spec.panel_block * plan->alpha * plan->alpha * plan->m_stride;
+}
+
+/* The results of panels [first, last), for the groups of this task. */
+static void hs_winograd_panels(const hs_winograd_block *b, int first, int last) {
+    int step = b->plan->spec.panel_block;
+    for (int p = first; p < last && b->from < b->to; p += step) {
+        int end = p + step < last ? p + step : last;
+        hs_winograd_multiply(b, p, end);
+        hs_winograd_save(b, p, end);
+    }
 }
 
 void HS_KERNEL(hs_winograd_load)(const hs_winograd_plan *plan, int task,
@@ -290,23 +349,25 @@ void HS_KERNEL(hs_winograd_run)(const hs_winograd_plan *plan, int task,
     int band = task / spec->splits, split = task % spec->splits;
     int first_panel = (int)((int64_t)split * plan->panels / spec->splits);
     int last_panel = (int)((int64_t)(split + 1) * plan->panels / spec->splits);
+    if (plan->load_tasks) {
+        hs_winograd_block b;
+        hs_winograd_start(&b, plan, items, 0, count * plan->tiles_x * plan->tiles_y, scratch);
+        b.from = (int)((int64_t)band * b.groups / plan->band_count);
+        b.to = (int)((int64_t)(band + 1) * b.groups / plan->band_count);
+        hs_winograd_panels(&b, first_panel, last_panel);
+        return;
+    }
     int first_row = band * spec->band_rows, last_row = first_row + spec->band_rows;
     if (last_row > plan->tiles_y)
         last_row = plan->tiles_y;
     int first = first_row * plan->tiles_x, tiles = (last_row - first_row) * plan->tiles_x;
-    if (plan->load_tasks) /* all of them, in one band */
-        tiles *= count;
     int blocks = hs_winograd_ceil(tiles, spec->block);
     for (int i = 0; i < blocks; i++) {
         hs_winograd_block b;
         hs_winograd_start(&b, plan, items, first + (int)((int64_t)i * tiles / blocks),
                           first + (int)((i + 1LL) * tiles / blocks), scratch);
-        for (int group = 0; group < b.groups && !plan->load_tasks; group++)
+        for (int group = 0; group < b.groups; group++)
             hs_winograd_load_group(&b, group);
-        for (int p = first_panel; p < last_panel; p += spec->panel_block) {
-            int last = p + spec->panel_block < last_panel ? p + spec->panel_block : last_panel;
-            hs_winograd_multiply(&b, p, last);
-            hs_winograd_save(&b, p, last);
-        }
+        hs_winograd_panels(&b, first_panel, last_panel);
     }
 }

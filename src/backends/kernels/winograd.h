@@ -16,8 +16,8 @@
  * stay in the second-level cache. Where there are few, the weights are what
  * moves: V of a whole item, or of several small ones, is made once, by tasks of their
  * own (load), and each task then takes a range of output channels for all tiles, so
- * that every weight is read once. Tasks depend on the shape alone, and so does the order
- * of every sum: results do not depend on the number of threads. Maps are nhwc,
+ * that every weight is read once. The order of every sum depends on the shape alone, so
+ * results do not depend on how tasks are cut for a number of threads. Maps are nhwc,
  * dense.
  *
  * With tile 1 there are no transforms: nine sums, one a tap, for processors that multiply
@@ -43,7 +43,7 @@
 
 /* What is to be computed. Numbers that are 0 are chosen by the plan. */
 typedef struct hs_winograd_spec {
-    int items;                     /* of the batch; 0: one */
+    int items, threads;            /* of the batch, to be kept busy; 0: one */
     int h, w;                      /* of the output */
     int out_c;                     /* output channels */
     int part_count;                /* the input: a concatenation that is never made */
@@ -64,7 +64,8 @@ typedef struct hs_winograd_plan {
     int alpha;             /* tile + 2 */
     int panel, panels;     /* output channels of a panel of weights; how many */
     int tiles_x, tiles_y;
-    int band_count, task_count;        /* tasks of the merged items: band_count * splits */
+    int band_count, task_count;        /* tasks of the merged items: band_count * splits;
+                                          where V is shared, a band is a range of groups */
     int64_t v_chunk, u_chunk;          /* floats of 16 channels: of a tile in V, of a panel in U */
     int64_t v_stride, m_stride;        /* floats from one position to the next */
     int merged;                        /* items that are computed together: at most so many, and at
@@ -88,7 +89,7 @@ typedef struct hs_winograd_item {
                                                 load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
 
-/* Cut the work, by the shape alone; sizes must be positive. */
+/* Cut the work; sizes must be positive. */
 typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *plan);
 
 /* The 3x3 kernels of one part: tap t (0 ... 8, row by row) of output k and

@@ -9,7 +9,7 @@
 
 #include "backends/onednn/onednn.h"
 
-#define HS_CHUNK_FLOATS 32768 /* per task: 128 KB */
+#define HS_CHUNK_FLOATS 8192 /* per task: 32 KB */
 #define HS_MAX_CHUNKS 32
 
 typedef struct hs_od_norm {

@@ -5,17 +5,26 @@
 
 typedef struct hs_od_transfer {
     hs_od_step base;
-    int n, channels;
-    int64_t pixels;
+    int n, channels, chunks;
+    int64_t pixels, chunk;
     hs_od_place place;
 } hs_od_transfer;
 
+/* The pixels of a task; its item. */
+static int hs_od_transfer_range(const hs_od_transfer *s, int task, int64_t *first, int64_t *end) {
+    *first = task % s->chunks * s->chunk;
+    *end = *first + s->chunk < s->pixels ? *first + s->chunk : s->pixels;
+    return task / s->chunks;
+}
+
 static void hs_od_run_import(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
     const hs_od_transfer *s = (const hs_od_transfer *)step;
-    for (int item; (item = hs_team_next(team, s->n)) >= 0;) {
+    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+        int64_t first, end;
+        int item = hs_od_transfer_range(s, task, &first, &end);
         const float *from = exec->bound[step->value] + item * s->channels * s->pixels;
         float *to = hs_od_item(exec, s->place, item);
-        for (int64_t q = 0; q < s->pixels; q++)
+        for (int64_t q = first; q < end; q++)
             for (int c = 0; c < s->channels; c++)
                 to[q * s->channels + c] = from[c * s->pixels + q];
     }
@@ -25,11 +34,13 @@ static void hs_od_run_export(const hs_exec *exec, const hs_od_step *step, hs_tea
     const hs_od_transfer *s = (const hs_od_transfer *)step;
     if (!exec->bound[step->value])
         return;
-    for (int item; (item = hs_team_next(team, s->n)) >= 0;) {
+    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+        int64_t first, end;
+        int item = hs_od_transfer_range(s, task, &first, &end);
         const float *from = hs_od_item(exec, s->place, item);
         float *to = exec->bound[step->value] + item * s->channels * s->pixels;
         for (int c = 0; c < s->channels; c++)
-            for (int64_t q = 0; q < s->pixels; q++)
+            for (int64_t q = first; q < end; q++)
                 to[c * s->pixels + q] = from[q * s->channels + c];
     }
 }
@@ -44,6 +55,7 @@ static hs_status hs_od_new_transfer(hs_od_planner *p, hs_od_run *run, hs_value v
     s->n = (int)shape->dim[0];
     s->pixels = shape->rank == 4 ? shape->dim[2] * shape->dim[3] : 1;
     s->channels = (int)(hs_shape_count(shape) / s->n / s->pixels);
+    hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
     if (p->place[value].buffer < 0)
         HS_TRY(hs_od_make_place(p, value));
     s->place = p->place[value];

@@ -125,7 +125,11 @@ static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_t
 
 static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n, int tile,
                                const hs_od_part *parts, int count, hs_winograd_plan *plan) {
-    hs_winograd_spec spec = {.items = n, .h = (int)s->out_h, .w = (int)s->out_w, .tile = tile};
+    hs_winograd_spec spec = {.items = n,
+                             .threads = p->exec->threads,
+                             .h = (int)s->out_h,
+                             .w = (int)s->out_w,
+                             .tile = tile};
     spec.out_c = (int)s->out_c;
     spec.upsample = s->upsample;
     spec.part_count = count;
