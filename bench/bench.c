@@ -6,7 +6,7 @@
  *   hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] [--job]
  *                     [--power] [--expected FILE]
  *   hs_bench random-model FOLDER SIZE
- *   hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N]
+ *   hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N]
  *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
  */
 #include "bench.h"
@@ -68,7 +68,7 @@ static int usage(void) {
           "       hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] "
           "[--job] [--power] [--expected FILE]\n"
           "       hs_bench random-model FOLDER SIZE\n"
-          "       hs_bench conv IN OUT H W [--isa NAME] [--tile 4|2] [--repeats N] [--block N] "
+          "       hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N] [--block N] "
           "[--panels N] [--rows N] [--splits N] [--sharing 1|-1]\n",
           stderr);
     return 2;
@@ -133,7 +133,7 @@ static int run_conv(int argc, char **argv) {
             return usage();
     }
     if (argc % 2 || o.in_c < 1 || o.out_c < 1 || o.h < 1 || o.w < 1 || o.repeats < 1 ||
-        (o.tile != 2 && o.tile != 4))
+        (o.tile != 2 && o.tile != 4 && o.tile != 6))
         return usage();
     return bench_conv(&o);
 }

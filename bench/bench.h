@@ -43,7 +43,7 @@ int bench_random_model(const char *folder, int size);
 /* Time our Winograd convolution beside oneDNN's direct one, on one thread. */
 typedef struct bench_conv_options {
     int in_c, out_c, h, w;
-    int repeats, tile;                                  /* turns; 4 or 2 */
+    int repeats, tile;                                  /* turns; 6, 4 or 2 */
     int block, panel_block, band_rows, splits, sharing; /* 0: as hs_winograd_make chooses */
     const char *isa;                                    /* NULL: the best */
 } bench_conv_options;

@@ -143,8 +143,10 @@ typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_ki
 
 /* FAST: the factors of most 3x3 convolutions are rounded to bfloat16, sums and all else
  * stay float32. It halves the memory of these weights at least. It is meant for CPUs that
- * multiply bf16 (hs_cpu_has_bf16); what time it takes there: bench/SPEED.md. Images differ
- * a little from those of F32, and from one kind of CPU to another. `hspace info --verify`
+ * multiply bf16 (hs_cpu_has_bf16). Others round the kernels of many channels alone; with
+ * AVX2, convolutions of large maps are computed in float32 with fewer multiplications, and
+ * more rounding than F32 allows. What time it takes: bench/SPEED.md. Images differ a
+ * little from those of F32, and from one kind of CPU to another. `hspace info --verify`
  * measures by how much. */
 typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
 

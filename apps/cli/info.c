@@ -81,6 +81,12 @@ static void cli_info_print_verified(const cli_verified *v) {
     char f32[32], fast[32];
     cli_format_seconds(v->seconds_f32, f32);
     cli_format_seconds(v->seconds_fast, fast);
+    if (v->largest == 0) {
+        printf("precision fast   %d images of %d steps are those of f32, to the pixel; %s a pass, "
+               "f32 %s\n",
+               v->images, v->steps, fast, f32);
+        return;
+    }
     printf("precision fast   %d images of %d steps against f32: 8-bit pixels differ by %.2g at the "
            "mean and %g at most, PSNR %.1f dB (least %.1f); %s a pass, f32 %s\n",
            v->images, v->steps, v->mean, v->largest, v->psnr, v->least_psnr, fast, f32);

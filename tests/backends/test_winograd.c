@@ -243,7 +243,7 @@ static void test_sizes(void **state) {
                                    {6, 3}, {9, 8}, {13, 17}, {24, 31}, {65, 65}};
     static const int channels[][2] = {{1, 1},   {3, 5},   {5, 3},    {16, 16},  {17, 31},
                                       {31, 17}, {64, 64}, {130, 33}, {16, 130}, {512, 33}};
-    wino_errors four = {0, 0}, two = {0, 0}, one = {0, 0};
+    wino_errors six = {0, 0}, four = {0, 0}, two = {0, 0}, one = {0, 0};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (size_t j = 0; j < sizeof channels / sizeof *channels; j++) {
             int64_t work = (int64_t)sizes[i][0] * sizes[i][1] * channels[j][0] * channels[j][1];
@@ -254,6 +254,8 @@ static void test_sizes(void **state) {
             c.spec.out_c = channels[j][1];
             c.bias = (i + j) % 2;
             c.residual = (i + j) / 2 % 2;
+            c.spec.tile = 6;
+            check(&c, 1e-5, 2e-4, &six);
             c.spec.tile = 4;
             check(&c, 5e-6, 5e-5, &four);
             c.spec.tile = 2;
@@ -262,6 +264,7 @@ static void test_sizes(void **state) {
             c.spec.bf16 = c.rounded = true;
             check(&c, 5e-6, 5e-5, &one);
         }
+    print_message("tile 6: rms %.2g, largest %.2g\n", six.rms, six.max);
     print_message("tile 4: rms %.2g, largest %.2g; tile 2: %.2g, %.2g; tile 1: %.2g, %.2g\n",
                   four.rms, four.max, two.rms, two.max, one.rms, one.max);
 }

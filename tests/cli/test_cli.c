@@ -124,19 +124,24 @@ static void test_which_model(void **state) {
 
 /* --precision fast: what it changes is measured; files say it; recipes keep it. */
 static void test_precision(void **state) {
-    json_t *report = hs_run_json(*state, "$H info --json --quiet --verify=3 --steps 5");
+    json_t *report =
+        hs_run_json(*state, "$H info -m avatars64 --json --quiet --verify=3 --steps 5");
     json_t *verified = json_object_get(report, "verify");
     double psnr = json_number_value(json_object_get(verified, "psnr"));
     assert_int_equal(json_integer_value(json_object_get(verified, "images")), 3);
     assert_true(psnr > 40 && psnr < 90);
     assert_true(json_number_value(json_object_get(verified, "largest")) >= 1);
     json_decref(report);
-    hs_run_ok(*state, "$H sample --quiet --precision fast --steps 3 --seed 4 --recipe fast.json "
-                      "--tensors fast.safetensors -o fast.png");
-    hs_run_ok(*state, "$H edit --quiet --replay fast.json -o again.png");
+    hs_run_ok(
+        *state,
+        "$H sample -m avatars64 --quiet --precision fast --steps 3 --seed 4 --recipe fast.json "
+        "--tensors fast.safetensors -o fast.png");
+    hs_run_ok(*state, "$H edit -m avatars64 --quiet --replay fast.json -o again.png");
     hs_run_ok(*state, "cmp fast.png again.png");
     hs_run_ok(*state, "grep -q '.precision...fast' fast.safetensors");
-    hs_run_ok(*state, "$H sample --quiet --steps 3 --seed 4 --tensors f32.safetensors -o f32.png");
+    hs_run_ok(
+        *state,
+        "$H sample -m avatars64 --quiet --steps 3 --seed 4 --tensors f32.safetensors -o f32.png");
     hs_run run = hs_run_shell(*state, "cmp -s f32.safetensors fast.safetensors");
     assert_int_equal(run.status, 1);
     hs_run_free(&run);

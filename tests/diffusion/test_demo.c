@@ -119,15 +119,17 @@ static void test_batches_and_threads(void **state) {
 }
 
 /* fast: one pass of two noisy samples differs from that of float32 by what bf16 factors
- * make of it (observed: rms 4e-3 of eps where PyTorch's bf16 makes 5e-3), the same for
- * any number of threads and for any batch; and products refuse it. */
+ * make of it (observed: rms 4e-3 of eps where PyTorch's bf16 makes 5e-3; 1e-4 where few
+ * layers have such factors, for the CPU does not multiply them), the same for any number of
+ * threads and for any batch; and products refuse it. */
 static void test_fast(void **state) {
-    enum { n = 2 };
+    enum { n = 2, size = 3 * 64 * 64 };
     static const int t[n] = {700, 140};
-    static float x[n * X], f32[n * X], fast[2][n * X];
+    static float x[n * size], f32[n * size], fast[2][n * size];
     hs_error err;
-    hs_model *model = hs_open();
-    hs_test_fill(5, x, n * X);
+    hs_model *model;
+    assert_ok(hs_model_open("../models/demo/avatars64", NULL, &model, &err));
+    hs_test_fill(5, x, n * size);
     for (int run = 0; run < 3; run++) {
         hs_denoiser *denoiser;
         hs_denoiser_options options = hs_denoiser_options_default();
@@ -136,8 +138,8 @@ static void test_fast(void **state) {
         assert_ok(hs_denoiser_create(model, &options, &denoiser, &err));
         assert_int_equal(hs_denoiser_precision(denoiser), options.precision);
         for (int i = 0; i < n; i += run == 2 ? 1 : n)
-            assert_ok(hs_denoiser_eps(denoiser, run == 2 ? 1 : n, x + i * X, t + i, NULL,
-                                      (run ? fast[run - 1] : f32) + i * X, NULL, &err));
+            assert_ok(hs_denoiser_eps(denoiser, run == 2 ? 1 : n, x + i * size, t + i, NULL,
+                                      (run ? fast[run - 1] : f32) + i * size, NULL, &err));
         if (run == 1) {
             hs_jacobian *jacobian;
             hs_status status = hs_jacobian_create(denoiser, 0, HS_SLOPE_BYTES, &jacobian, &err);
@@ -148,14 +150,14 @@ static void test_fast(void **state) {
     }
     assert_memory_equal(fast[0], fast[1], sizeof fast[0]);
     double square = 0, difference = 0;
-    for (int i = 0; i < n * X; i++) {
+    for (int i = 0; i < n * size; i++) {
         double e = (double)fast[0][i] - (double)f32[i];
         square += (double)f32[i] * (double)f32[i];
         difference += e * e;
     }
     double rms = sqrt(difference / square);
     print_message("fast: rms %.2g of eps\n", rms);
-    assert_true(rms > 1e-4 && rms < 1e-2);
+    assert_true(rms > (hs_cpu_has_bf16() ? 1e-3 : 3e-5) && rms < 1e-2);
     hs_denoiser_options options = hs_denoiser_options_default();
     hs_denoiser *denoiser;
     options.precision = HS_PRECISION_FAST;

@@ -116,7 +116,7 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
     if (spec->panel_block > task_panels)
         spec->panel_block = task_panels;
     if (!spec->block)
-        spec->block = plan->padded_c < 192 ? 32 : 64;
+        spec->block = plan->padded_c < 192 || spec->tile == 6 ? 32 : 64;
     if (spec->block > band_tiles || spec->sharing > 0)
         spec->block = plan->merged * band_tiles;
 }
@@ -207,7 +207,7 @@ HS_INLINE float *hs_winograd_group_v(const hs_winograd_block *b, int begin) {
 
 static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     const hs_winograd_plan *plan = b->plan;
-    const float *pixel[36];
+    const float *pixel[64];
     int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
     int64_t chunk_stride = (end - begin) * plan->v_chunk;
     for (int i = begin; i < end; i++) {

@@ -3,12 +3,13 @@
  *
  *   Y = A^T [ sum over c of (G g G^T) * (B^T d B) ] A
  *
- * on tiles of m x m outputs, m = 4 (36 products for 144, four times fewer) or
- * m = 2 (16 for 36, with transformed weights less than half as large). Lavin
+ * on tiles of m x m outputs, m = 4 (36 products for 144, four times fewer),
+ * m = 2 (16 for 36, with transformed weights less than half as large) or m = 6 (64 for
+ * 324, with weights almost twice as large and four times the rounding of m = 4). Lavin
  * and Gray, "Fast algorithms for convolutional neural networks", 2016.
  *
  *   src ----> V [position][tiles][c] ----> M [panel][position][tile][k] ----> dst
- *      input transform       36 (16) products     output transform, bias,
+ *      input transform    36 (16, 64) products    output transform, bias,
  *      while loading         with U               residual, while storing
  *
  * Where there are many tiles, a task is a band of tile rows of one item and a
@@ -29,7 +30,8 @@
  *
  * Points of interpolation for m = 4: 0, +-5/8, +-3/2, infinity, which of a grid
  * of eighths gave the smallest error: 1.0e-6 rms relative for 128 channels,
- * against 2.3e-6 for the usual 0, +-1, +-2 and infinity. (With bf16 they make an error
+ * against 2.3e-6 for the usual 0, +-1, +-2 and infinity. For m = 6: 0, +-1/2, +-1, +-2,
+ * infinity, with 4.3e-6; the best of the grid has as much. (With bf16 they make an error
  * 5 times that of bf16 factors without Winograd's method, the usual points 11 times.)
  */
 #ifndef HS_BACKENDS_WINOGRAD_H
@@ -50,7 +52,7 @@ typedef struct hs_winograd_spec {
     int part_c[HS_WINOGRAD_PARTS]; /* channels of each part */
     bool upsample;                 /* the input is [h/2,w/2] and read as its nearest 2x
                                       upsampling; h and w are even */
-    int tile;                      /* 4 or 2; 1: tap by tap, in bf16 */
+    int tile;                      /* 6, 4 or 2; 1: tap by tap, in bf16 */
     bool bf16;                     /* round the factors of products */
     int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;         /* 0, or how to cut tasks (to measure) */

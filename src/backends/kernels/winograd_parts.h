@@ -30,6 +30,13 @@
 #define HS_B2 (HS_B * HS_B)
 #define HS_P (HS_A2 + HS_B2)
 #define HS_Q (HS_A2 * HS_B2)
+/* For tiles of 6: 0, infinity and these with both signs; then the sums of products of one,
+ * two and three of their squares. */
+#define HS_POINTS_6                                                                                \
+    { 0.5f, 1.0f, 2.0f }
+#define HS_6_1 (0.25f + 1.0f + 4.0f)
+#define HS_6_2 (0.25f * 1.0f + 0.25f * 4.0f + 1.0f * 4.0f)
+#define HS_6_3 (0.25f * 1.0f * 4.0f)
 
 #define HS_WINO_CHUNK 16 /* channels that lie together in V */
 /* Two channels that lie side by side as bf16 fill a float's place: the lower one in its

@@ -11,7 +11,10 @@
  *         | 0     q     0   -p    0  1 |
  *
  * and G has the rows (1, t, t^2) / N(t), N(t) the product of t's distances to
- * the other points, and (0, 0, 1). For 0, 1, -1 and infinity, likewise.
+ * the other points, and (0, 0, 1). For 0, 1, -1 and infinity, likewise. For three
+ * pairs of points the row of B^T for t is x (x + t) (x^2 - u^2) (x^2 - v^2), u and v
+ * the other pairs, those of 0 and infinity (x^2 - t^2) (x^2 - u^2) (x^2 - v^2), once
+ * times x: coefficients by powers of x.
  */
 #include <string.h>
 
@@ -24,6 +27,20 @@ HS_INLINE void hs_winograd_bt(int tile, const hs_vec *d, hs_vec *y) {
         y[1] = d[2] + d[1];
         y[2] = d[2] - d[1];
         y[3] = d[3] - d[1];
+        return;
+    }
+    if (tile == 6) {
+        static const float t[3] = HS_POINTS_6;
+#pragma GCC unroll 3
+        for (int i = 0; i < 3; i++) {
+            float u2 = t[(i + 1) % 3] * t[(i + 1) % 3], v2 = t[(i + 2) % 3] * t[(i + 2) % 3];
+            hs_vec even = d[6] - (u2 + v2) * d[4] + u2 * v2 * d[2];
+            hs_vec odd = t[i] * (d[5] - (u2 + v2) * d[3] + u2 * v2 * d[1]);
+            y[1 + 2 * i] = even + odd;
+            y[2 + 2 * i] = even - odd;
+        }
+        y[0] = d[6] - HS_6_1 * d[4] + HS_6_2 * d[2] - HS_6_3 * d[0];
+        y[7] = d[7] - HS_6_1 * d[5] + HS_6_2 * d[3] - HS_6_3 * d[1];
         return;
     }
     hs_vec even = d[4] - HS_B2 * d[2], odd = HS_A * (d[3] - HS_B2 * d[1]);
@@ -42,6 +59,22 @@ HS_INLINE void hs_winograd_at(int tile, const hs_vec *m, hs_vec *y) {
     if (tile == 2) {
         y[0] = m[0] + (m[1] + m[2]);
         y[1] = (m[1] - m[2]) + m[3];
+        return;
+    }
+    if (tile == 6) {
+        static const float t[3] = HS_POINTS_6;
+        hs_vec even[3], odd[3];
+#pragma GCC unroll 3
+        for (int i = 0; i < 3; i++) {
+            even[i] = m[1 + 2 * i] + m[2 + 2 * i];
+            odd[i] = t[i] * (m[1 + 2 * i] - m[2 + 2 * i]);
+        }
+        y[0] = m[0] + even[0] + even[1] + even[2]; /* powers 0 to 5 of 1/2, 1 and 2 */
+        y[1] = odd[0] + odd[1] + odd[2];
+        y[2] = 0.25f * even[0] + even[1] + 4.0f * even[2];
+        y[3] = 0.25f * odd[0] + odd[1] + 4.0f * odd[2];
+        y[4] = 0.0625f * even[0] + even[1] + 16.0f * even[2];
+        y[5] = 0.0625f * odd[0] + odd[1] + 16.0f * odd[2] + m[7];
         return;
     }
     hs_vec plus_a = m[1] + m[2], minus_a = m[1] - m[2];
@@ -81,9 +114,9 @@ HS_INLINE void hs_winograd_put(float *v, hs_vec y, bool bf16) {
 HS_INLINE void hs_winograd_input_row(int tile, const hs_winograd_input_lanes *in, int i,
                                      const hs_vec *t) {
     const int alpha = tile + 2;
-    hs_vec y[6];
+    hs_vec y[8];
     hs_winograd_bt(tile, t, y);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int x = 0; x < alpha; x++)
         hs_winograd_put(in->v + (i * alpha + x) * in->v_stride, y[x], in->bf16);
 }
@@ -106,7 +139,7 @@ HS_INLINE void hs_winograd_input_2(const hs_winograd_input_lanes *in) {
         hs_winograd_input_row(2, in, i, t[i]);
 }
 
-/* Rows of B^T d two by two, or one by one: all six would not fit into the
+/* Rows of B^T d two by two, or one by one: all of them would not fit into the
  * registers, and pixels are read again at less cost than sums are put aside. */
 HS_INLINE void hs_winograd_input_pair(const hs_winograd_input_lanes *in, int i, float a, float b2) {
     hs_vec plus[6], minus[6];
@@ -130,9 +163,52 @@ HS_INLINE void hs_winograd_input_end(const hs_winograd_input_lanes *in, int i, i
     hs_winograd_input_row(4, in, i, t);
 }
 
+/* The same for tiles of 6, of the point t and its negative; u2 and v2: squares of the
+ * other points. */
+HS_INLINE void hs_winograd_input_pair_6(const hs_winograd_input_lanes *in, int i, float t, float u2,
+                                        float v2) {
+    hs_vec plus[8], minus[8];
+#pragma GCC unroll 8
+    for (int x = 0; x < 8; x++) {
+        hs_vec even = hs_winograd_pixel(in, 48 + x) - (u2 + v2) * hs_winograd_pixel(in, 32 + x) +
+                      u2 * v2 * hs_winograd_pixel(in, 16 + x);
+        hs_vec odd = hs_winograd_pixel(in, 40 + x) - (u2 + v2) * hs_winograd_pixel(in, 24 + x) +
+                     u2 * v2 * hs_winograd_pixel(in, 8 + x);
+        plus[x] = even + t * odd;
+        minus[x] = even - t * odd;
+    }
+    hs_winograd_input_row(6, in, i, plus);
+    hs_winograd_input_row(6, in, i + 1, minus);
+}
+
+HS_INLINE void hs_winograd_input_end_6(const hs_winograd_input_lanes *in, int i, int first) {
+    hs_vec t[8];
+#pragma GCC unroll 8
+    for (int x = 0; x < 8; x++) {
+        int at = first + x;
+        t[x] = hs_winograd_pixel(in, 48 + at) - HS_6_1 * hs_winograd_pixel(in, 32 + at) +
+               HS_6_2 * hs_winograd_pixel(in, 16 + at) - HS_6_3 * hs_winograd_pixel(in, at);
+    }
+    hs_winograd_input_row(6, in, i, t);
+}
+
+HS_INLINE void hs_winograd_input_6(const hs_winograd_input_lanes *in) {
+    static const float t[3] = HS_POINTS_6;
+    hs_winograd_input_end_6(in, 0, 0);
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++)
+        hs_winograd_input_pair_6(in, 1 + 2 * i, t[i], t[(i + 1) % 3] * t[(i + 1) % 3],
+                                 t[(i + 2) % 3] * t[(i + 2) % 3]);
+    hs_winograd_input_end_6(in, 7, 8);
+}
+
 HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in) {
     if (tile == 2) {
         hs_winograd_input_2(in);
+        return;
+    }
+    if (tile == 6) {
+        hs_winograd_input_6(in);
         return;
     }
     hs_winograd_input_end(in, 0, 0);
@@ -163,6 +239,8 @@ void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel
         hs_winograd_input_tile(4, true, pixel, channels, v, v_stride, chunk_stride);
     else if (tile == 4)
         hs_winograd_input_tile(4, false, pixel, channels, v, v_stride, chunk_stride);
+    else if (tile == 6)
+        hs_winograd_input_tile(6, bf16, pixel, channels, v, v_stride, chunk_stride);
     else
         hs_winograd_input_tile(2, bf16, pixel, channels, v, v_stride, chunk_stride);
 }
@@ -173,15 +251,15 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
                                         int count, int rows, int columns) {
     const int alpha = tile + 2;
     const float *m = o->m + k;
-    hs_vec t[4][6];
-#pragma GCC unroll 6
+    hs_vec t[6][8];
+#pragma GCC unroll 8
     for (int x = 0; x < alpha; x++) {
-        hs_vec d[6], y[4];
-#pragma GCC unroll 6
+        hs_vec d[8], y[6];
+#pragma GCC unroll 8
         for (int i = 0; i < alpha; i++)
             d[i] = hs_load(m + (i * alpha + x) * o->m_stride);
         hs_winograd_at(tile, d, y);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int i = 0; i < tile; i++)
             t[i][x] = y[i];
     }
@@ -189,13 +267,13 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
     hs_vec bias = {0};
     if (o->bias)
         bias = part ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int i = 0; i < tile; i++) {
         if (i >= rows)
             break;
-        hs_vec y[4];
+        hs_vec y[6];
         hs_winograd_at(tile, t[i], y);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int x = 0; x < tile; x++) {
             if (x >= columns)
                 break;
@@ -226,6 +304,8 @@ HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_ti
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *o) {
     if (tile == 4)
         hs_winograd_output_channels(4, o);
+    else if (tile == 6)
+        hs_winograd_output_channels(6, o);
     else
         hs_winograd_output_channels(2, o);
 }

@@ -19,7 +19,14 @@ HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_str
         {0, 0, 1},
     };
     static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-    const double(*g)[3] = tile == 4 ? g4 : g2;
+    static const double g6[8][3] = {
+        {-1 / (double)HS_6_3, 0, 0},
+#define HS_ROWS(t, u, v)                                                                           \
+    HS_ROW(t, 2 * (t) * (t) * ((t) * (t) - (u) * (u)) * ((t) * (t) - (v) * (v))),                  \
+        HS_ROW(-(t), 2 * (t) * (t) * ((t) * (t) - (u) * (u)) * ((t) * (t) - (v) * (v)))
+        HS_ROWS(0.5, 1.0, 2.0),      HS_ROWS(1.0, 2.0, 0.5), HS_ROWS(2.0, 0.5, 1.0), {0, 0, 1},
+    };
+    const double(*g)[3] = tile == 6 ? g6 : tile == 4 ? g4 : g2;
     for (int i = 0; i < tile + 2; i++)
         for (int k = 0; k < HS_WINO_PANEL; k++)
             out[i * out_stride][k] =
@@ -53,7 +60,7 @@ HS_INLINE void hs_winograd_pack(const hs_winograd_packed *to, int position, cons
 HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g,
                                       const hs_winograd_packed *to) {
     const int alpha = tile + 2;
-    hs_winograd_lanes half[6 * 3], whole[6];
+    hs_winograd_lanes half[8 * 3], whole[8];
     for (int x = 0; x < 3; x++)
         hs_winograd_g(tile, g + x, 3, half + x, 3);
     for (int y = 0; y < alpha; y++) {
@@ -89,7 +96,9 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
         }
         hs_winograd_packed to = {packed + (kernel->bf16 ? c / 2 : c) * row, stride, kernel->bf16,
                                  c % 2};
-        if (kernel->tile == 4)
+        if (kernel->tile == 6)
+            hs_winograd_one_kernel(6, g, &to);
+        else if (kernel->tile == 4)
             hs_winograd_one_kernel(4, g, &to);
         else
             hs_winograd_one_kernel(2, g, &to);

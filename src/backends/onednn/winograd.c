@@ -31,11 +31,15 @@ typedef struct hs_od_prepare {
     const hs_od_winograd *conv; /* the step that follows */
 } hs_od_prepare;
 
-/* Pixels and eps themselves, the network's first and last convolution, stay float32. */
+/* Pixels and eps themselves, the network's first and last convolution, stay float32. A
+ * processor that does not multiply bf16 takes longer with it, so there it is for what
+ * makes most of a large model's weights. */
 #define HS_OD_BF16_CHANNELS 16
+#define HS_OD_BF16_KERNELS (256 * 256)
 
 static bool hs_od_winograd_bf16(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
-    return p->options->bf16 && in_c >= HS_OD_BF16_CHANNELS && out_c >= HS_OD_BF16_CHANNELS;
+    return p->options->bf16 && in_c >= HS_OD_BF16_CHANNELS && out_c >= HS_OD_BF16_CHANNELS &&
+           (p->exec->kernels->bf16 || in_c * out_c >= HS_OD_BF16_KERNELS);
 }
 
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c) {
@@ -43,8 +47,9 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
     if (kernel->dim[2] != 3 || kernel->dim[3] != 3 || s->conv->attr.conv.stride != 1 ||
         s->pad_top != 1 || s->pad_left != 1 || s->pad_bottom != 1 || s->pad_right != 1)
         return 0;
-    bool bf16 = hs_od_winograd_bf16(p, in_c, s->out_c);
-    return hs_od_conv_tile(p->exec->kernels, bf16, in_c, s->out_c, s->out_h, s->out_w);
+    return hs_od_conv_tile(p->exec->kernels, p->options->bf16,
+                           hs_od_winograd_bf16(p, in_c, s->out_c), in_c, s->out_c, s->out_h,
+                           s->out_w);
 }
 
 /* The pointers of one item; V is that of the merged items which it belongs to. */
@@ -136,7 +141,7 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n
     int64_t in_c = 0;
     for (int i = 0; i < count; i++)
         in_c += spec.part_c[i] = parts[i].channels;
-    spec.bf16 = hs_od_winograd_bf16(p, in_c, s->out_c);
+    spec.bf16 = tile < 6 && hs_od_winograd_bf16(p, in_c, s->out_c);
     p->exec->kernels->winograd_make(&spec, plan);
     hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
 }
@@ -192,14 +197,16 @@ static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, 
 }
 
 static const char *hs_od_winograd_kind(const hs_winograd_spec *spec, bool prepared) {
-    static const char *const kinds[2][2][2] = {
-        {{"conv2d 3x3, Winograd 2", "conv2d 3x3, Winograd 2, prepared"},
-         {"conv2d 3x3, Winograd 4", "conv2d 3x3, Winograd 4, prepared"}},
-        {{"conv2d 3x3, Winograd 2, bf16", "conv2d 3x3, Winograd 2, bf16, prepared"},
-         {"conv2d 3x3, Winograd 4, bf16", "conv2d 3x3, Winograd 4, bf16, prepared"}}};
+    static const char *const kinds[4][2] = {
+        {"conv2d 3x3, Winograd 2", "conv2d 3x3, Winograd 2, prepared"},
+        {"conv2d 3x3, Winograd 4", "conv2d 3x3, Winograd 4, prepared"},
+        {"conv2d 3x3, Winograd 2, bf16", "conv2d 3x3, Winograd 2, bf16, prepared"},
+        {"conv2d 3x3, Winograd 4, bf16", "conv2d 3x3, Winograd 4, bf16, prepared"}};
     if (spec->tile == 1)
         return prepared ? "conv2d 3x3, bf16, prepared" : "conv2d 3x3, bf16";
-    return kinds[spec->bf16][spec->tile == 4][prepared];
+    if (spec->tile == 6)
+        return prepared ? "conv2d 3x3, Winograd 6, prepared" : "conv2d 3x3, Winograd 6";
+    return kinds[2 * spec->bf16 + (spec->tile == 4)][prepared];
 }
 
 /* The step that comes first, or NULL, and the buffers that it fills for `w`. */
