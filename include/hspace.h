@@ -180,7 +180,8 @@ HS_API hs_precision hs_denoiser_precision(const hs_denoiser *denoiser);
  *   delta_h  [n,c,h,w] added to h, or NULL for none
  *   eps      [n,C,H,W]; v and sample predictions are converted to eps
  *   h        [n,c,h,w] the activation before delta_h is added, or NULL
- * Works in batches of hs_denoiser_batch, whose plans are made once and kept. A batch
+ * Works in batches of hs_denoiser_batch, whose plans are made once and kept; on failure
+ * the items of the batches that were finished are there, the others untouched. A batch
  * gives what its samples give one by one, bit for bit, for any thread count.
  */
 HS_API hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
@@ -188,13 +189,13 @@ HS_API hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, c
 
 /* The batch that `denoiser` works best with, given its max_mem; at most `n`. */
 HS_API int hs_denoiser_batch(hs_denoiser *denoiser, int n);
-/* Planned bytes (weights as kept, plus activations) for passes of n samples, without
- * regard to max_mem. */
+/* Planned bytes (weights as kept, plus activations) for the largest batch that n samples
+ * are cut into, without regard to max_mem. */
 HS_API hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_error *err);
 
 typedef struct hs_pass_stats {
     int64_t passes;          /* U-Net passes so far, batch items counted */
-    double seconds_per_pass; /* median over calls, per batch item */
+    double seconds_per_pass; /* median over batches, per item */
 } hs_pass_stats;
 HS_API void hs_denoiser_stats(const hs_denoiser *denoiser, hs_pass_stats *stats);
 

@@ -17,9 +17,10 @@
 /*
  * The batch: enough work that what a call and its steps cost does not count, and no
  * more, since larger feature maps leave the caches (avatars32 on Zen 3: a sample of 8 at
- * once takes 0.83 of the time of one of 16). Weights that no cache holds are read from
+ * once takes 0.87 of the time of one of 16). Weights that no cache holds are read from
  * memory in every pass: of a model with more of them than HS_CACHED_WEIGHTS so many
- * samples share them that this is some 3 % of the work, a byte for ten multiply-adds.
+ * samples share them that reading takes some 3 % of the time. A byte takes as long as
+ * about ten multiply-adds, hence 400 a byte.
  */
 #define HS_MAX_BATCH 16
 #define HS_BATCH_MACS 3.5e9
@@ -36,7 +37,7 @@ typedef struct hs_batch_plan {
     hs_exec_bytes bytes; /* own: the buffers below included */
     float *t;            /* [n] */
     float *no_delta_h;   /* [n,c,h,w] zeros; NULL where h is given, as is h */
-    float *out, *h;      /* [n,C,H,W], [n,c,h,w]: the caller's are filled on success alone */
+    float *out, *h;      /* [n,C,H,W], [n,c,h,w]: the caller's are filled by batches that succeed */
 } hs_batch_plan;
 
 struct hs_denoiser {
@@ -309,8 +310,8 @@ static hs_status hs_get_plan(hs_denoiser *denoiser, int n, bool given, hs_batch_
     return HS_OK;
 }
 
-/* By the work in a pass alone, so that the answer is the same every time; batches are
- * of nearly equal size, so that few plans are made. */
+/* By the model alone, so that the answer is the same every time; batches are of nearly
+ * equal size, so that few plans are made. */
 static int hs_batch_by_work(const hs_denoiser *denoiser, int n) {
     const hs_model *model = denoiser->model;
     double macs = model->macs > 0 ? (double)model->macs : 1;
@@ -333,17 +334,22 @@ hs_status hs_denoiser_bytes(hs_denoiser *denoiser, int n, int64_t *bytes, hs_err
     return status;
 }
 
-int hs_denoiser_batch(hs_denoiser *denoiser, int n) {
+/* Halved while the plan exceeds max_mem. */
+static int hs_fitting_batch(hs_denoiser *denoiser, int n, bool given) {
     int batch = n > 1 ? hs_batch_by_work(denoiser, n) : 1;
-    while (denoiser->options.max_mem && batch > 1) { /* halved while the plan exceeds it */
+    while (denoiser->options.max_mem && batch > 1) {
         hs_batch_plan *plan;
         bool refused = denoiser->too_large && batch >= denoiser->too_large;
-        if (!refused && hs_get_plan(denoiser, batch, false, &plan, NULL, NULL) == HS_OK)
+        if (!refused && hs_get_plan(denoiser, batch, given, &plan, NULL, NULL) == HS_OK)
             break;
         denoiser->too_large = refused ? denoiser->too_large : batch;
         batch /= 2;
     }
     return batch;
+}
+
+int hs_denoiser_batch(hs_denoiser *denoiser, int n) {
+    return hs_fitting_batch(denoiser, n, false);
 }
 
 /* -------------------------------------------------------------- passes -- */
@@ -510,9 +516,9 @@ static hs_status hs_run_call(hs_denoiser *denoiser, int n, const hs_pass_call *c
     if (n < 1)
         return hs_fail(err, HS_ERROR_ARGUMENT, "denoiser: a batch of %d, expected 1 or more", n);
     HS_TRY(hs_check_pass(denoiser, n, call->t, err));
-    int batch = hs_denoiser_batch(denoiser, n);
-    for (int first = 0; first < n; first += batch) {
-        int count = n - first < batch ? n - first : batch;
+    int batch = hs_fitting_batch(denoiser, n, call->given);
+    for (int first = 0, count; first < n; first += count) {
+        count = n - first < batch ? n - first : batch;
         HS_TRY(hs_run_piece(denoiser, call, first, count, err));
     }
     return HS_OK;
@@ -520,13 +526,13 @@ static hs_status hs_run_call(hs_denoiser *denoiser, int n, const hs_pass_call *c
 
 hs_status hs_denoiser_eps(hs_denoiser *denoiser, int n, const float *x, const int *t,
                           const float *delta_h, float *eps, float *h, hs_error *err) {
-    hs_pass_call call = {false, x, t, delta_h, eps, h};
+    hs_pass_call call = {.x = x, .t = t, .third = delta_h, .eps = eps, .h = h};
     return hs_run_call(denoiser, n, &call, err);
 }
 
 hs_status hs_denoiser_eps_at_h(hs_denoiser *denoiser, int n, const float *x, const int *t,
                                const float *h, float *eps, hs_error *err) {
-    hs_pass_call call = {true, x, t, h, eps, NULL};
+    hs_pass_call call = {.given = true, .x = x, .t = t, .third = h, .eps = eps};
     return hs_run_call(denoiser, n, &call, err);
 }
 

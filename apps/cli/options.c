@@ -86,7 +86,9 @@ static const struct argp_option cli_common_options[] = {
     {"threads", KEY_THREADS, "N", 0, "Threads; default: all CPUs", 11},
     {"device", KEY_DEVICE, "cpu|cuda", 0, "Default cpu", 11},
     {"precision", KEY_PRECISION, "f32|fast", 0,
-     "fast: most convolutions in bf16; hspace info can measure what that changes. Default f32", 11},
+     "fast: convolutions in bf16 where the CPU can; info --verify measures what changes. Default "
+     "f32",
+     11},
     {"backend", KEY_BACKEND, "onednn|ref", 0,
      "ref is slow plain C, to compare with; default onednn", 11},
     {"max-mem", KEY_MAX_MEM, "SIZE", 0, "Memory to plan with, such as 800M or 2G", 11},

@@ -9,8 +9,8 @@
  * then sleeps. So a busy neighbour costs a pass its share of the CPU and not a
  * hundredfold, as barriers that spin for milliseconds do.
  *
- * Work is cut into tasks by its shape alone and never by the number of
- * threads, so results do not depend on it.
+ * Results must not depend on the number of threads: no sum is split otherwise for
+ * another one.
  */
 #ifndef HS_BASE_TEAM_H
 #define HS_BASE_TEAM_H

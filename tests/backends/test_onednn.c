@@ -8,6 +8,7 @@
 
 #include "backends/kernels/kernels.h"
 #include "backends/net.h"
+#include "backends/onednn/conv2d.h"
 
 /* Largest seen: 4e-7. */
 static void test_convolutions(void **state) {
@@ -91,6 +92,18 @@ static void test_weights_made_in_every_pass(void **state) {
     check_weights_made_in_every_pass(false, false);
     check_weights_made_in_every_pass(true, false);
     check_weights_made_in_every_pass(true, true);
+}
+
+/* Tiles of 6 round too much for float32: large maps of fast alone have them. */
+static void test_tiles(void **state) {
+    const hs_kernels *kernels = hs_kernels_named("avx2");
+    if (!kernels)
+        skip();
+    assert_int_equal(hs_od_conv_tile(kernels, false, false, 64, 64, 64, 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 64, 64), 6);
+    assert_int_equal(hs_od_conv_tile(kernels, true, false, 32, 32, 64, 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 32, 32), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, true, true, 512, 256, 64, 64), 4);
 }
 
 static void test_residual_in_place_and_copied(void **state) {
@@ -260,6 +273,7 @@ int main(void) {
         cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_convolutions_of_upsamplings),
         cmocka_unit_test(test_weights_made_in_every_pass),
+        cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_residual_in_place_and_copied),
         cmocka_unit_test(test_group_norms),
         cmocka_unit_test(test_group_norm_offset),

@@ -10,12 +10,12 @@
 #define X 192 /* 3x8x8 */
 #define HH 96 /* 6x4x4 */
 
-/* 20 are more than a batch. */
+/* 21 are more than a batch, and make one that is smaller than the other. */
 static void test_batch_is_items(void **state) {
     hs_error err;
     hs_model *model = hs_tiny_open("rgb");
     hs_denoiser *denoiser = hs_tiny_denoiser(model);
-    enum { n = 20 };
+    enum { n = 21 };
     int t[n];
     for (int i = 0; i < n; i++)
         t[i] = (const int[]){999, 0, 500, 500, 21}[i % 5];
@@ -74,6 +74,28 @@ static void test_predictions(void **state) {
     hs_tiny_free(model);
 }
 
+/* What fails in the second batch says so, and leaves what the first one gave. */
+static void test_failure_in_a_batch(void **state) {
+    hs_error err;
+    hs_model *model = hs_tiny_open("rgb");
+    hs_denoiser *denoiser = hs_tiny_denoiser(model);
+    enum { n = 20 };
+    static float x[n * X], eps[n * X], one[X];
+    int t[n] = {0};
+    hs_test_fill(3, x, n * X);
+    x[15 * X] = NAN;
+    for (int i = 0; i < n * X; i++)
+        eps[i] = 7;
+    assert_int_equal(hs_denoiser_eps(denoiser, n, x, t, NULL, eps, NULL, &err), HS_ERROR_NUMERIC);
+    assert_non_null(strstr(err.message, "item 15"));
+    assert_ok(hs_denoiser_eps(denoiser, 1, x + 9 * X, t, NULL, one, NULL, &err));
+    assert_memory_equal(one, eps + 9 * X, sizeof one);
+    for (int i = 10 * X; i < n * X; i++)
+        assert_true(eps[i] == 7);
+    hs_denoiser_free(denoiser);
+    hs_tiny_free(model);
+}
+
 static void test_refusals(void **state) {
     hs_error err;
     hs_model *model = hs_tiny_open("dot");
@@ -89,7 +111,6 @@ static void test_refusals(void **state) {
     assert_int_equal(hs_denoiser_eps(denoiser, 0, x, &t, NULL, eps, NULL, &err), HS_ERROR_ARGUMENT);
     x[2] = NAN;
     assert_int_equal(hs_denoiser_eps(denoiser, 1, x, &t, NULL, eps, NULL, &err), HS_ERROR_NUMERIC);
-    assert_non_null(strstr(err.message, "item 0"));
     assert_non_null(strstr(err.message, "input image"));
     x[2] = 0;
     delta_h[1] = INFINITY;
@@ -127,6 +148,12 @@ static void test_batch_and_memory(void **state) {
     model->macs = INT64_C(240000000000);
     denoiser = hs_tiny_denoiser(model);
     assert_int_equal(hs_denoiser_batch(denoiser, 100), 1);
+    int64_t parameters = model->parameters;
+    model->macs = INT64_C(11800000000);
+    assert_int_equal(hs_denoiser_batch(denoiser, 100), 1);
+    model->parameters = 82000000; /* more than caches hold: samples share them */
+    assert_int_equal(hs_denoiser_batch(denoiser, 16), 8);
+    model->parameters = parameters;
     hs_denoiser_free(denoiser);
 
     model->macs = 1000000;
@@ -157,6 +184,7 @@ static void test_batch_and_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_is_items), cmocka_unit_test(test_predictions),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_batch_and_memory)};
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_failure_in_a_batch),
+        cmocka_unit_test(test_batch_and_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

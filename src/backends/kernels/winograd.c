@@ -12,12 +12,12 @@
 #define HS_WINO_SHARED_TILES 128     /* at most: V of an item is made once for all tasks */
 #define HS_WINO_MERGED_TILES 32      /* at most: of items that share V and a task */
 #define HS_WINO_NEAR_WEIGHTS 1000000 /* bytes */
-#define HS_WINO_TASK_WORK 4000000LL  /* multiply-adds; less is not worth a task */
+#define HS_WINO_TASK_WORK 4000000LL  /* multiply-adds; a task has less only lest threads idle */
 /* Where tiles are so few, bands would leave one task or two: V is shared for less
  * work, and tasks are small, so that a single image keeps several cores busy. */
 #define HS_WINO_FEW_TILES 32
-#define HS_WINO_SMALL_WORK 300000LL
-#define HS_WINO_ROUNDS 2 /* tasks for each thread, where they are worth it */
+#define HS_WINO_SMALL_WORK 300000LL /* less is never worth a task */
+#define HS_WINO_ROUNDS 2            /* tasks for each of several threads */
 
 static int64_t hs_winograd_weight_bytes(const hs_winograd_plan *plan) {
     return 4LL * plan->alpha * plan->alpha * plan->padded_c * plan->spec.out_c;
@@ -29,6 +29,10 @@ static int hs_winograd_band_tiles(const hs_winograd_plan *plan) {
     if (hs_winograd_weight_bytes(plan) < HS_WINO_NEAR_WEIGHTS)
         return 28;
     return tiles < 512 && plan->padded_c <= 256 ? 32 : 64;
+}
+
+static int hs_winograd_wanted(const hs_winograd_spec *spec) {
+    return spec->threads > 1 ? HS_WINO_ROUNDS * spec->threads : 1;
 }
 
 /* Into how many pieces each of `tasks` tasks is to be cut so that there are `wanted`, of
@@ -55,7 +59,7 @@ static void hs_winograd_cut_shared(hs_winograd_plan *plan, int64_t task_work) {
     if (!spec->splits) {
         int64_t worth = 1 + work / task_work, most = worth < plan->panels ? worth : plan->panels;
         spec->splits = most < 16 ? (int)most : 16;
-        pieces = hs_winograd_pieces((int64_t)sets * spec->splits, HS_WINO_ROUNDS * spec->threads,
+        pieces = hs_winograd_pieces((int64_t)sets * spec->splits, hs_winograd_wanted(spec),
                                     plan->merged * work / spec->splits);
         int more = plan->panels / spec->splits < pieces ? plan->panels / spec->splits : pieces;
         spec->splits *= more;
@@ -73,7 +77,7 @@ static void hs_winograd_cut_bands(hs_winograd_plan *plan) {
     if (!spec->band_rows) {
         int rows = hs_winograd_ceil(hs_winograd_band_tiles(plan), plan->tiles_x);
         int bands = hs_winograd_ceil(plan->tiles_y, rows);
-        bands *= hs_winograd_pieces((int64_t)spec->items * bands, HS_WINO_ROUNDS * spec->threads,
+        bands *= hs_winograd_pieces((int64_t)spec->items * bands, hs_winograd_wanted(spec),
                                     work / bands);
         int least = hs_winograd_ceil(2 * HS_WINO_ROWS, plan->tiles_x);
         rows = hs_winograd_ceil(plan->tiles_y, bands);
@@ -122,7 +126,7 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
 }
 
 void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
-    if (spec->tile == 1) {
+    if (spec->tile == 1) { /* whose cuts do not depend on items and threads */
         HS_KERNEL(hs_taps_make)(spec, plan);
         return;
     }
@@ -263,7 +267,9 @@ static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last
     int64_t work = (int64_t)(last - first) * parts;
     for (int64_t i = 0; i < positions * work; i++) { /* positions of panels of parts */
         int e = (int)(i / work), panel = first + (int)(i % work) / parts, part = (int)(i % parts);
-        int next_e = (int)((i + 1) / work), next = (int)((i + 1) % work);
+        bool ends = i + 1 == positions * work; /* then panel `last`, from the beginning */
+        int next_e = ends ? 0 : (int)((i + 1) / work),
+            next = ends ? (int)work : (int)((i + 1) % work);
         int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
         const float *u = hs_winograd_u(b, e, panel, part);
         const float *after = hs_winograd_u(b, next_e, first + next / parts, next % parts);
