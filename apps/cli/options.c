@@ -86,8 +86,8 @@ static const struct argp_option cli_common_options[] = {
     {"threads", KEY_THREADS, "N", 0, "Threads; default: all CPUs", 11},
     {"device", KEY_DEVICE, "cpu|cuda", 0, "Default cpu", 11},
     {"precision", KEY_PRECISION, "f32|fast", 0,
-     "fast: convolutions in bf16 where the CPU can; info --verify measures what changes. Default "
-     "f32",
+     "fast: convolutions in bf16 where the CPU can; hspace info can measure what that changes. "
+     "Default f32",
      11},
     {"backend", KEY_BACKEND, "onednn|ref", 0,
      "ref is slow plain C, to compare with; default onednn", 11},
