@@ -162,8 +162,8 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
 
 /* ------------------------------------------------------------- running -- */
 
-/* A block of tiles of one task, counted through the items. Its tiles are cut into groups of at most
- * ROWS, of nearly the same size; a group's V is [chunks][rows][CHUNK]. */
+/* A block of tiles of one task, counted through the items. Its tiles are cut into
+ * groups of at most ROWS, of nearly the same size; a group's V is [chunks][rows][CHUNK]. */
 typedef struct hs_winograd_block {
     const hs_winograd_plan *plan;
     const hs_winograd_item *items;
@@ -259,28 +259,44 @@ HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int chunk, int coun
     }
 }
 
+/* The weights that are used after those of `part`, in a walk over panels [first, last);
+ * at its end the first ones of panel `last`. */
+static const float *hs_winograd_after(const hs_winograd_block *b, int first, int last, int e,
+                                      int panel, int part) {
+    if (part + 1 < b->plan->spec.part_count)
+        return hs_winograd_u(b, e, panel, part + 1);
+    if (panel + 1 < last)
+        return hs_winograd_u(b, e, panel + 1, 0);
+    if (e + 1 < b->plan->alpha * b->plan->alpha)
+        return hs_winograd_u(b, e + 1, first, 0);
+    return hs_winograd_u(b, 0, last, 0);
+}
+
+/* One part's share of the sums of a panel at one position, chain by chain. */
+static void hs_winograd_part(const hs_winograd_block *b, int e, int panel, int part,
+                             const float *after, float *m) {
+    const hs_winograd_plan *plan = b->plan;
+    int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
+    const float *u = hs_winograd_u(b, e, panel, part), *v = b->v + e * plan->v_stride;
+    for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
+        int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
+        const float *next = c + count < chunks ? u + (c + count) * plan->u_chunk : after;
+        hs_winograd_chain(b, plan->part_chunk[part] + c, count, v, u + c * plan->u_chunk, next, m);
+    }
+}
+
 /* M of panels [first, last): position by position, so that V of one stays in the caches
  * nearby, and group by group, so that a panel's weights do. */
 static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last) {
     const hs_winograd_plan *plan = b->plan;
-    int positions = plan->alpha * plan->alpha, parts = plan->spec.part_count;
-    int64_t work = (int64_t)(last - first) * parts;
-    for (int64_t i = 0; i < positions * work; i++) { /* positions of panels of parts */
-        int e = (int)(i / work), panel = first + (int)(i % work) / parts, part = (int)(i % parts);
-        bool ends = i + 1 == positions * work; /* then panel `last`, from the beginning */
-        int next_e = ends ? 0 : (int)((i + 1) / work),
-            next = ends ? (int)work : (int)((i + 1) % work);
-        int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
-        const float *u = hs_winograd_u(b, e, panel, part);
-        const float *after = hs_winograd_u(b, next_e, first + next / parts, next % parts);
-        float *m = b->m + ((panel - first) * positions + e) * plan->m_stride;
-        for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
-            int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
-            const float *then = c + count < chunks ? u + (c + count) * plan->u_chunk : after;
-            hs_winograd_chain(b, plan->part_chunk[part] + c, count, b->v + e * plan->v_stride,
-                              u + c * plan->u_chunk, then, m);
+    int positions = plan->alpha * plan->alpha;
+    for (int e = 0; e < positions; e++)
+        for (int panel = first; panel < last; panel++) {
+            float *m = b->m + ((panel - first) * positions + e) * plan->m_stride;
+            for (int part = 0; part < plan->spec.part_count; part++)
+                hs_winograd_part(b, e, panel, part,
+                                 hs_winograd_after(b, first, last, e, panel, part), m);
         }
-    }
 }
 
 static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {

@@ -15,11 +15,11 @@
  * Where there are many tiles, a task is a band of tile rows of one item and a
  * range of output channels; it walks over blocks of tiles so small that V and M
  * stay in the second-level cache. Where there are few, the weights are what
- * moves: V of a whole item, or of several small ones, is made once, by tasks of their
- * own (load), and each task then takes a range of output channels for all tiles, so
- * that every weight is read once (or for some groups of tiles, where threads are many). The order of every sum depends on the shape alone, so
- * results do not depend on how tasks are cut for a number of threads. Maps are nhwc,
- * dense.
+ * moves: V of a whole item, or of several small ones, is made once, by tasks of
+ * their own (load), and each task then takes a range of output channels for all
+ * tiles, so that every weight is read once (or for some groups of tiles, where
+ * threads are many). The order of every sum depends on the shape alone, so results
+ * do not depend on how tasks are cut for a number of threads. Maps are nhwc, dense.
  *
  * With tile 1 there are no transforms: nine sums, one a tap, for processors that multiply
  * matrices of bf16 (taps.c). It needs bf16; positions, blocks and panels are then its own.

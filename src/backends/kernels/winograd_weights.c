@@ -19,13 +19,15 @@ HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_str
         {0, 0, 1},
     };
     static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-    static const double g6[8][3] = {
-        {-1 / (double)HS_6_3, 0, 0},
-#define HS_ROWS(t, u, v)                                                                           \
-    HS_ROW(t, 2 * (t) * (t) * ((t) * (t) - (u) * (u)) * ((t) * (t) - (v) * (v))),                  \
-        HS_ROW(-(t), 2 * (t) * (t) * ((t) * (t) - (u) * (u)) * ((t) * (t) - (v) * (v)))
-        HS_ROWS(0.5, 1.0, 2.0),      HS_ROWS(1.0, 2.0, 0.5), HS_ROWS(2.0, 0.5, 1.0), {0, 0, 1},
-    };
+    static const double g6[8][3] = {/* of the points in HS_POINTS_6 */
+                                    {-1, 0, 0},
+                                    {32 / 45.0, 16 / 45.0, 8 / 45.0},
+                                    {32 / 45.0, -16 / 45.0, 8 / 45.0},
+                                    {-2 / 9.0, -2 / 9.0, -2 / 9.0},
+                                    {-2 / 9.0, 2 / 9.0, -2 / 9.0},
+                                    {1 / 90.0, 2 / 90.0, 4 / 90.0},
+                                    {1 / 90.0, -2 / 90.0, 4 / 90.0},
+                                    {0, 0, 1}};
     const double(*g)[3] = tile == 6 ? g6 : tile == 4 ? g4 : g2;
     for (int i = 0; i < tile + 2; i++)
         for (int k = 0; k < HS_WINO_PANEL; k++)

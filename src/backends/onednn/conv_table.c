@@ -54,9 +54,9 @@
  * handful of outputs of a large map with AVX2: the last convolution of a network.
  *
  * Tile 6 has four times the error of tile 4, 4.3e-6 against 1.1e-6 of the rms for 128
- * channels, which is too much for float32's tolerances and less than a hundredth of what bf16 has.
- * So --precision fast takes it, in float32, where AVX2 is all that there is, maps are large
- * and kernels are not. Times faster than tile 4 (Zen 3, one thread, median of four in turns,
+ * channels, which is too much for float32's tolerances and less than a hundredth of
+ * what bf16 has. So --precision fast takes it, in float32, where AVX2 is all that there
+ * is, maps are large and kernels are not. Times faster than tile 4 (Zen 3, one thread, median of four in turns,
  * noisy):
  *
  *   128->128 @256^2  1.24    128->128 @128^2  1.22     64->64  @64^2  1.24

@@ -7,9 +7,9 @@
  *        each plans its step and runs it
  *
  * Layout: feature maps are nhwc, float. Convolutions are oneDNN primitives for
- * one band of rows of one item: in nhwc a band is contiguous. The order
- * of every sum depends on shapes alone; where tasks are cut for the number of threads or
- * the batch (winograd.c), no sum is. So a sample's result is the same bits for any.
+ * one band of rows of one item: in nhwc a band is contiguous. The order of
+ * every sum depends on shapes alone; where tasks are cut for the number of threads or the
+ * batch (winograd.c), no sum is. So a sample's result is the same bits for any.
  */
 #ifndef HS_BACKENDS_ONEDNN_H
 #define HS_BACKENDS_ONEDNN_H
