@@ -99,11 +99,15 @@ static void test_tiles(void **state) {
     const hs_kernels *kernels = hs_kernels_named("avx2");
     if (!kernels)
         skip();
-    assert_int_equal(hs_od_conv_tile(kernels, false, false, 64, 64, 64, 64), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 64, 64), 6);
-    assert_int_equal(hs_od_conv_tile(kernels, true, false, 32, 32, 64, 64), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 32, 32), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, true, true, 512, 256, 64, 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, false, false, 64, 64, 64 * 64, 64 * 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 64 * 64, 64 * 64), 6);
+    assert_int_equal(hs_od_conv_tile(kernels, true, false, 32, 32, 64 * 64, 64 * 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 32 * 32, 64 * 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, true, true, 512, 256, 64 * 64, 64 * 64), 4);
+    /* Small maps with large kernels: by what they are of their network. */
+    assert_int_equal(hs_od_conv_tile(kernels, false, false, 512, 512, 8 * 8, 64 * 64), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, false, false, 512, 512, 8 * 8, 128 * 128), 2);
+    assert_int_equal(hs_od_conv_tile(kernels, true, true, 512, 512, 8 * 8, 64 * 64), 2);
 }
 
 static void test_residual_in_place_and_copied(void **state) {

@@ -48,16 +48,19 @@
  * below, tile 2 is taken although tile 4 is faster. (CelebA-HQ-256 on Zen 3: with the
  * direct convolution there 738 MiB and 1 706 ms, with tile 2 856 and 1 693, with tile
  * 4 at 16^2 1 207 and 1 614. A network that is nothing but such layers, the anime
- * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, and as it stands below 826
- * and 86. With tile 4 for all of 8^2 1 167 MiB, no time less for one image, 14 % less
- * for sixteen.) A handful of channels is left to the direct convolution, but for a
- * handful of outputs of a large map with AVX2: the last convolution of a network.
+ * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, with tile 4 at 16^2 826 and
+ * 86.) So what such a map is in its network counts: where it is at least a 64th of the
+ * largest one, its convolutions are a quarter of the work, not a hundredth, and batches
+ * are large. With AVX2 these take tile 4, but for bf16, where it rounds more (the anime
+ * faces: 340 MiB more; sixteen images 0.87 of the time, one the same). A handful of channels is
+ * left to the direct convolution, but for a handful of outputs of a large map with AVX2: the last
+ * convolution of a network.
  *
  * Tile 6 has four times the error of tile 4, 4.3e-6 against 1.1e-6 of the rms for 128
  * channels, which is too much for float32's tolerances and less than a hundredth of
  * what bf16 has. So --precision fast takes it, in float32, where AVX2 is all that there
- * is, maps are large and kernels are not. Times faster than tile 4 (Zen 3, one thread, median of four in turns,
- * noisy):
+ * is, maps are large and kernels are not. Times faster than tile 4 (Zen 3, one thread, median of
+ * four in turns, noisy):
  *
  *   128->128 @256^2  1.24    128->128 @128^2  1.22     64->64  @64^2  1.24
  *   256->128 @256^2  1.10    256->128 @128^2  1.11    128->128 @64^2  1.23
@@ -78,6 +81,8 @@ typedef struct hs_od_conv_row {
     int64_t in, out; /* channels: at least */
     int64_t kernels; /* inputs times outputs: at most */
     int tile;
+    int64_t share; /* 0, or float32 alone, and the network's largest map is at most so many
+                      times this one */
 } hs_od_conv_row;
 
 /* The first row that fits. */
@@ -87,14 +92,15 @@ static const hs_od_conv_row hs_od_conv_avx512[] = {
 };
 static const hs_od_conv_row hs_od_conv_avx2[] = {
     {4096, 64, 64, 256 * 256, 6}, /* fast alone: the first row */
-    {1024, 16, 1, INT64_MAX, 4},  {256, 16, 16, 256 * 768, 4}, {64, 16, 16, 256 * 128, 4},
+    {1024, 16, 1, INT64_MAX, 4},  {256, 16, 16, 256 * 768, 4},
+    {64, 16, 16, 256 * 128, 4},   {64, 16, 16, INT64_MAX, 4, .share = 64},
     {64, 16, 16, INT64_MAX, 2},   {0, 0, 0, INT64_MAX, 0},
 };
 /* Without fused multiply-add oneDNN's own kernels were not measured. */
 static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, 0, INT64_MAX, 0}};
 
 int hs_od_conv_tile(const hs_kernels *kernels, bool fast, bool bf16, int64_t in_c, int64_t out_c,
-                    int64_t h, int64_t w) {
+                    int64_t pixels, int64_t largest) {
     const hs_od_conv_row *row = hs_od_conv_generic;
     const char *isa = kernels->isa;
     if (bf16 && kernels->matrices)
@@ -103,7 +109,8 @@ int hs_od_conv_tile(const hs_kernels *kernels, bool fast, bool bf16, int64_t in_
         row = hs_od_conv_avx512;
     else if (!strcmp(isa, "avx2"))
         row = hs_od_conv_avx2 + !fast;
-    while (h * w < row->pixels || in_c < row->in || out_c < row->out || in_c * out_c > row->kernels)
+    while (pixels < row->pixels || in_c < row->in || out_c < row->out ||
+           in_c * out_c > row->kernels || (row->share && (bf16 || pixels * row->share < largest)))
         row++;
     return row->tile;
 }

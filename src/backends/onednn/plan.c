@@ -249,15 +249,25 @@ static bool hs_od_is_asked_for(const hs_plan_options *options, hs_value value) {
     return false;
 }
 
+/* What the choices for a layer need to know of the whole network. */
+static void hs_od_measure_network(hs_od_planner *p) {
+    for (hs_value i = 0; i < p->graph->count; i++) {
+        const hs_shape *shape = &p->graph->nodes[i].shape;
+        int64_t pixels = shape->rank == 4 ? shape->dim[2] * shape->dim[3] : 0;
+        if (p->graph->nodes[i].op == HS_OP_WEIGHT)
+            p->weight_bytes += hs_shape_count(shape) * (int64_t)sizeof(float);
+        else if (pixels > p->largest_map)
+            p->largest_map = pixels;
+    }
+}
+
 static hs_status hs_od_plan_nodes(hs_od_planner *p) {
     for (int i = 0; i < p->options->output_count; i++)
         p->is_output[p->options->outputs[i]] = true;
+    hs_od_measure_network(p);
     hs_od_fuse(p);
-    for (hs_value i = 0; i < p->graph->count; i++) {
+    for (hs_value i = 0; i < p->graph->count; i++)
         p->place[i].buffer = -1;
-        if (p->graph->nodes[i].op == HS_OP_WEIGHT)
-            p->weight_bytes += hs_shape_count(&p->graph->nodes[i].shape) * (int64_t)sizeof(float);
-    }
     for (hs_value i = 0; i < p->graph->count; i++) {
         if (!p->needed[i] || p->absorbed[i])
             continue;

@@ -48,8 +48,8 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
         s->pad_top != 1 || s->pad_left != 1 || s->pad_bottom != 1 || s->pad_right != 1)
         return 0;
     return hs_od_conv_tile(p->exec->kernels, p->options->bf16,
-                           hs_od_winograd_bf16(p, in_c, s->out_c), in_c, s->out_c, s->out_h,
-                           s->out_w);
+                           hs_od_winograd_bf16(p, in_c, s->out_c), in_c, s->out_c,
+                           s->out_h * s->out_w, p->largest_map);
 }
 
 /* The pointers of one item; V is that of the merged items which it belongs to. */
