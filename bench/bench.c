@@ -7,9 +7,11 @@
  *                     [--power] [--expected FILE]
  *   hs_bench random-model FOLDER SIZE
  *   hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N]
- *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
+ *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1] [--factors
+ * 0|1|2]
  */
 #include "bench.h"
+#include "backends/kernels/winograd.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -69,7 +71,7 @@ static int usage(void) {
           "[--job] [--power] [--expected FILE]\n"
           "       hs_bench random-model FOLDER SIZE\n"
           "       hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N] [--block N] "
-          "[--panels N] [--rows N] [--splits N] [--sharing 1|-1]\n",
+          "[--panels N] [--rows N] [--splits N] [--sharing 1|-1] [--factors 0|1|2]\n",
           stderr);
     return 2;
 }
@@ -120,7 +122,7 @@ static int run_conv(int argc, char **argv) {
         int *value;
     } numbers[] = {{"--tile", &o.tile},          {"--repeats", &o.repeats}, {"--block", &o.block},
                    {"--panels", &o.panel_block}, {"--rows", &o.band_rows},  {"--splits", &o.splits},
-                   {"--sharing", &o.sharing}};
+                   {"--sharing", &o.sharing},    {"--factors", &o.factors}};
     for (int i = 4; i + 1 < argc; i += 2) {
         size_t n = 0;
         while (n < sizeof numbers / sizeof *numbers && strcmp(argv[i], numbers[n].name))
@@ -133,7 +135,8 @@ static int run_conv(int argc, char **argv) {
             return usage();
     }
     if (argc % 2 || o.in_c < 1 || o.out_c < 1 || o.h < 1 || o.w < 1 || o.repeats < 1 ||
-        (o.tile != 2 && o.tile != 4 && o.tile != 6))
+        (o.tile != 2 && o.tile != 4 && o.tile != 6) || o.factors < 0 ||
+        o.factors > HS_FACTORS_FIXED)
         return usage();
     return bench_conv(&o);
 }

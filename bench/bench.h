@@ -45,6 +45,7 @@ typedef struct bench_conv_options {
     int in_c, out_c, h, w;
     int repeats, tile;                                  /* turns; 6, 4 or 2 */
     int block, panel_block, band_rows, splits, sharing; /* 0: as hs_winograd_make chooses */
+    int factors;                                        /* hs_factors */
     const char *isa;                                    /* NULL: the best */
 } bench_conv_options;
 int bench_conv(const bench_conv_options *options);

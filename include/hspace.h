@@ -141,17 +141,18 @@ typedef struct hs_denoiser hs_denoiser;
 
 typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_kind;
 
-/* FAST: the factors of most 3x3 convolutions are rounded to bfloat16, sums and all else
- * stay float32. It halves the memory of these weights at least. It is meant for CPUs that
- * multiply bf16 (hs_cpu_has_bf16). Others round the kernels of many channels alone; with
- * AVX2, convolutions of large maps are computed in float32 with fewer multiplications, and
- * more rounding than F32 allows. What time it takes: bench/SPEED.md. Images differ a
- * little from those of F32, and from one kind of CPU to another. `hspace info --verify`
- * measures by how much. */
+/* FAST: the factors of most 3x3 convolutions are rounded, sums and all else stay float32
+ * or as exact. It halves the memory of these weights at least. CPUs that multiply bf16 (AMX,
+ * or else AVX-512 BF16) round to that; with AVX2, factors are integers of 16 bits with a
+ * scale, of which such a CPU adds two products at once. Others round the kernels of many
+ * channels alone, to bf16, which saves memory and no time. What time it takes:
+ * bench/SPEED.md. Images differ a little from those of F32, and from one kind of CPU to
+ * another. `hspace info --verify` measures by how much. */
 typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
 
-/* Whether this CPU multiplies bf16 (AMX, or else AVX-512 BF16). */
-HS_API bool hs_cpu_has_bf16(void);
+/* Whether HS_PRECISION_FAST is meant to save time on this CPU: it has AVX2 alone, or it
+ * multiplies bf16. */
+HS_API bool hs_cpu_has_fast(void);
 
 typedef struct hs_denoiser_options {
     hs_backend_kind backend; /* default HS_BACKEND_ONEDNN */

@@ -59,8 +59,8 @@ hs_denoiser_options hs_denoiser_options_default(void) {
     return (hs_denoiser_options){.backend = HS_BACKEND_ONEDNN, .h_space = HS_H_AFTER};
 }
 
-bool hs_cpu_has_bf16(void) {
-    return hs_backend_onednn.has_bf16();
+bool hs_cpu_has_fast(void) {
+    return hs_backend_onednn.has_fast();
 }
 
 static hs_status hs_check_denoiser_options(const hs_denoiser_options *options, hs_error *err) {
@@ -208,7 +208,7 @@ static hs_status hs_batch_plan_make(hs_denoiser *denoiser, int n, bool given, hs
                                .outputs = outputs,
                                .output_count = given ? 1 : 2,
                                .cache = denoiser->cache,
-                               .bf16 = denoiser->options.precision == HS_PRECISION_FAST,
+                               .fast = denoiser->options.precision == HS_PRECISION_FAST,
                                .profile = hs_denoiser_profiler(denoiser)};
     status = backend->plan(plan.unet.graph, &options, &plan.exec, err);
     if (status == HS_ERROR_NUMERIC) /* a weight: the back end does not know whose */

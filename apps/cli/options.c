@@ -86,7 +86,7 @@ static const struct argp_option cli_common_options[] = {
     {"threads", KEY_THREADS, "N", 0, "Threads; default: all CPUs", 11},
     {"device", KEY_DEVICE, "cpu|cuda", 0, "Default cpu", 11},
     {"precision", KEY_PRECISION, "f32|fast", 0,
-     "fast: convolutions in bf16 where the CPU can; hspace info can measure what that changes. "
+     "fast: rounds the factors of convolutions; hspace info can measure what that changes. "
      "Default f32",
      11},
     {"backend", KEY_BACKEND, "onednn|ref", 0,

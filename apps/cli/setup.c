@@ -60,9 +60,9 @@ hs_status cli_open_denoiser(cli_session *session, hs_error *err) {
         return status;
     hs_model_get_info(session->model, &session->info);
     hs_denoiser_options wanted = cli_denoiser_options(options);
-    if (wanted.precision == HS_PRECISION_FAST && !hs_cpu_has_bf16() && !options->quiet)
-        cli_message("note: this CPU does not multiply bf16; --precision fast saves large models "
-                    "memory here, and little time");
+    if (wanted.precision == HS_PRECISION_FAST && !hs_cpu_has_fast() && !options->quiet)
+        cli_message("note: --precision fast has no faster products on this CPU; it saves large "
+                    "models memory, and no time");
     return hs_denoiser_create(session->model, &wanted, &session->denoiser, err);
 }
 

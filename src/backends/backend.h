@@ -48,8 +48,8 @@ typedef struct hs_plan_options {
     const hs_link *links; /* [link_count] */
     int link_count;
     hs_profile *profile; /* outlives the plan; NULL: none. `ref` keeps none */
-    bool bf16; /* onednn only: round the factors of 3x3 convolutions of stride 1 to bf16, but for
-                  those of few channels */
+    bool fast; /* onednn only: the factors of 3x3 convolutions of stride 1 may be rounded to bf16,
+                  or to 16 bits with a scale, but for those of few channels */
 } hs_plan_options;
 
 /* Memory of a plan. Plans with one weight cache share their weights and, as they
@@ -87,8 +87,8 @@ typedef struct hs_backend {
     /* NULL members: this back end shares no weights. cache_new: NULL, no memory. */
     hs_weight_cache *(*cache_new)(void);
     void (*cache_free)(hs_weight_cache *cache);
-    /* Whether hs_plan_options.bf16 saves time on this CPU; NULL: it is not known here. */
-    bool (*has_bf16)(void);
+    /* Whether hs_plan_options.fast is meant to save time on this CPU; NULL: not known here. */
+    bool (*has_fast)(void);
 } hs_backend;
 
 extern const hs_backend hs_backend_ref;

@@ -49,9 +49,9 @@ static void test_convolutions_of_upsamplings(void **state) {
 /* Weights that are large for their maps are transformed in every pass of a large
  * model: of a concatenation's parts, for several items, by any number of threads.
  * They stay plain: less is kept than the 36 floats for 9 of transformed ones, which
- * a small model has; of bf16 factors, rounded: half of that. The large one has 64 MiB that
+ * a small model has; of rounded factors, in bf16: half of that. The large one has 64 MiB that
  * this pass does not need. */
-static void check_weights_made_in_every_pass(bool large, bool bf16) {
+static void check_weights_made_in_every_pass(bool large, bool fast) {
     hs_error err;
     hs_exec *exec;
     hs_exec_bytes bytes;
@@ -60,21 +60,21 @@ static void check_weights_made_in_every_pass(bool large, bool bf16) {
     hs_value a = net_input(&net, "a", (hs_shape){4, {2, 72, 32, 36}});
     hs_value b = net_input(&net, "b", (hs_shape){4, {2, 80, 32, 36}});
     hs_value x = ADD(&net, HS_OP_CONCAT, NONE, a, b);
-    int out = bf16 ? 432 : 104; /* so that transformed ones would take 2 MiB, and that any CPU
-                                   takes bf16 */
+    int out = fast ? 432 : 104; /* so that transformed ones would take 2 MiB, and that any CPU
+                                   rounds them */
     hs_value y = net_conv(&net, x, out, 3, 1, true);
     if (large)
         net_conv(&net, net_input(&net, "c", (hs_shape){4, {1, 4096, 1, 1}}), 4096, 1, 1, false);
-    hs_plan_options options = {.threads = 1, .outputs = &y, .output_count = 1, .bf16 = bf16};
+    hs_plan_options options = {.threads = 1, .outputs = &y, .output_count = 1, .fast = fast};
     assert_ok(hs_backend_onednn.plan(net.graph, &options, &exec, &err));
     hs_backend_onednn.bytes(exec, &bytes);
     hs_backend_onednn.free(exec);
     int64_t least = (large ? 9 : 36) * 152 * out, most = (large ? 10 : 50) * 152 * out;
-    if (strcmp(hs_kernels_get()->isa, "generic") != 0 && bf16)
+    if (strcmp(hs_kernels_get()->isa, "generic") != 0 && fast)
         assert_in_range(bytes.weights, 2 * least, 2 * 12 * 152 * out); /* 32 channels are full */
     else if (strcmp(hs_kernels_get()->isa, "generic") != 0)
         assert_in_range(bytes.weights, 4 * least, 4 * most);
-    if (bf16) { /* how exact: test_winograd */
+    if (fast) { /* how exact: test_winograd */
         net_free(&net);
         return;
     }
@@ -94,20 +94,20 @@ static void test_weights_made_in_every_pass(void **state) {
     check_weights_made_in_every_pass(true, true);
 }
 
-/* Tiles of 6 round too much for float32: large maps of fast alone have them. */
+/* Tiles of 6 round too much for float32; small maps with large kernels are taken by what
+ * they are of their network. */
 static void test_tiles(void **state) {
     const hs_kernels *kernels = hs_kernels_named("avx2");
     if (!kernels)
         skip();
-    assert_int_equal(hs_od_conv_tile(kernels, false, false, 64, 64, 64 * 64, 64 * 64), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 64 * 64, 64 * 64), 6);
-    assert_int_equal(hs_od_conv_tile(kernels, true, false, 32, 32, 64 * 64, 64 * 64), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, true, false, 64, 64, 32 * 32, 64 * 64), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, true, true, 512, 256, 64 * 64, 64 * 64), 4);
-    /* Small maps with large kernels: by what they are of their network. */
-    assert_int_equal(hs_od_conv_tile(kernels, false, false, 512, 512, 8 * 8, 64 * 64), 4);
-    assert_int_equal(hs_od_conv_tile(kernels, false, false, 512, 512, 8 * 8, 128 * 128), 2);
-    assert_int_equal(hs_od_conv_tile(kernels, true, true, 512, 512, 8 * 8, 64 * 64), 2);
+    assert_true(kernels->fixed);
+    const int64_t map = 64 * 64;
+    const hs_factors f32 = HS_FACTORS_F32, fixed = HS_FACTORS_FIXED;
+    assert_int_equal(hs_od_conv_tile(kernels, f32, 64, 64, map, map), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, fixed, 64, 64, map, map), 6);
+    assert_int_equal(hs_od_conv_tile(kernels, fixed, 64, 64, map / 4, map), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, f32, 512, 512, map / 64, map), 4);
+    assert_int_equal(hs_od_conv_tile(kernels, f32, 512, 512, map / 64, 4 * map), 2);
 }
 
 static void test_residual_in_place_and_copied(void **state) {

@@ -124,7 +124,7 @@ static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_dat
                 flipped[(q * out + k) * 9 + 8 - t] = d->w[(k * d->in_c + first + q) * 9 + t];
     memset(packed, 0xff, (size_t)(plan->panels * floats) * sizeof *packed);
     hs_winograd_kernel kernel = {.tile = c->spec.tile, .out_c = (int)out, .in_c = (int)in};
-    kernel.bf16 = c->spec.bf16;
+    kernel.factors = c->spec.factors;
     kernel.flip = c->bias;
     kernel.w = c->bias ? flipped : d->w + (int64_t)first * 9;
     kernel.out_stride = c->bias ? 9 : (int64_t)d->in_c * 9;
@@ -261,7 +261,8 @@ static void test_sizes(void **state) {
             c.spec.tile = 2;
             check(&c, 5e-6, 5e-5, &two);
             c.spec.tile = 1;
-            c.spec.bf16 = c.rounded = true;
+            c.spec.factors = HS_FACTORS_BF16;
+            c.rounded = true;
             check(&c, 5e-6, 5e-5, &one);
         }
     print_message("tile 6: rms %.2g, largest %.2g\n", six.rms, six.max);
@@ -284,12 +285,34 @@ static void test_bf16(void **state) {
             c.spec.part_c[0] = shapes[i][2];
             c.spec.out_c = shapes[i][3];
             c.spec.tile = tile;
-            c.spec.bf16 = true;
+            c.spec.factors = HS_FACTORS_BF16;
             c.bias = i % 2;
             check(&c, bounds[tile][0], bounds[tile][1], &largest);
         }
         print_message("tile %d, bf16: rms %.2g, largest %.2g\n", tile, largest.rms, largest.max);
         assert_true(largest.rms > 5e-4);
+    }
+}
+
+/* Factors of 16 bits. */
+static void test_fixed(void **state) {
+    static const int shapes[][4] = {/* h, w, in, out */
+                                    {5, 7, 3, 5},     {13, 17, 17, 31},  {9, 8, 64, 64},
+                                    {24, 31, 31, 17}, {16, 16, 130, 33}, {8, 8, 512, 33}};
+    static const double bounds[][2] = {{1.5e-3, 6e-3}, {4e-3, 3e-2}, {1.5e-2, 0.15}};
+    for (int tile = 2; tile <= 6; tile += 2) {
+        wino_errors largest = {0, 0};
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            wino_case c = {.spec = {.h = shapes[i][0], .w = shapes[i][1], .part_count = 1}};
+            c.spec.part_c[0] = shapes[i][2];
+            c.spec.out_c = shapes[i][3];
+            c.spec.tile = tile;
+            c.spec.factors = HS_FACTORS_FIXED;
+            c.bias = i % 2;
+            check(&c, bounds[tile / 2 - 1][0], bounds[tile / 2 - 1][1], &largest);
+        }
+        print_message("tile %d, fixed: rms %.2g, largest %.2g\n", tile, largest.rms, largest.max);
+        assert_true(largest.rms > 1e-4);
     }
 }
 
@@ -301,14 +324,14 @@ static void test_parts_and_upsampling(void **state) {
             int tile = tiles[k];
             wino_case c = {.spec = {.h = 14, .w = 22, .out_c = 40, .tile = tile}};
             c.spec.upsample = upsample % 2;
-            c.spec.bf16 = upsample / 2;
+            c.spec.factors = upsample / 2 ? HS_FACTORS_BF16 : HS_FACTORS_F32;
             c.spec.part_count = 3;
             memcpy(c.spec.part_c, (int[]){5, 16, 33}, 3 * sizeof(int));
             c.bias = c.residual = true;
             c.rounded = tile == 1 || upsample == 3;
-            bool rough = c.spec.bf16 && tile > 1;
-            if (tile == 6) /* which is for float32 */
-                c.spec.bf16 = rough = false;
+            bool rough = c.spec.factors && tile > 1;
+            if (tile == 6 && rough)
+                c.spec.factors = HS_FACTORS_FIXED;
             check(&c,
                   rough       ? 2e-2
                   : tile == 6 ? 1e-5
@@ -322,15 +345,19 @@ static void test_parts_and_upsampling(void **state) {
 
 /* However tasks and blocks are cut, the bits are the same. */
 static void test_cuts(void **state) {
-    static const int tiles[] = {4, 4, 1, 6};
-    for (size_t i = 0; i < 4 * sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[i / 4]);
+    static const struct {
+        int tile;
+        hs_factors factors;
+    } ways[] = {{4, HS_FACTORS_F32}, {4, HS_FACTORS_BF16},  {1, HS_FACTORS_BF16},
+                {6, HS_FACTORS_F32}, {4, HS_FACTORS_FIXED}, {6, HS_FACTORS_FIXED}};
+    for (size_t i = 0; i < 6 * sizeof isas / sizeof *isas; i++) {
+        const hs_kernels *kernels = hs_kernels_named(isas[i / 6]);
         if (!kernels)
             continue;
         wino_case c = {.spec = {.h = 30, .w = 27, .out_c = 70, .tile = 4, .part_count = 1}};
-        c.spec.part_c[0] = 20;
-        c.spec.bf16 = i % 4 == 1 || i % 4 == 2;
-        c.spec.tile = tiles[i % 4];
+        c.spec.part_c[0] = 140;
+        c.spec.factors = ways[i % 6].factors;
+        c.spec.tile = ways[i % 6].tile;
         c.bias = c.residual = true;
         wino_data d;
         make_data(&c, 11, &d);
@@ -381,7 +408,9 @@ static void test_items(void **state) {
         c.spec.part_c[0] = 20;
         c.spec.part_c[1] = 300;
         c.spec.out_c = 70;
-        c.spec.bf16 = i % 10 >= 5 && shape[2] < 6;
+        c.spec.factors = i % 10 < 5      ? HS_FACTORS_F32
+                         : shape[2] == 6 ? HS_FACTORS_FIXED
+                                         : HS_FACTORS_BF16;
         c.bias = c.residual = true;
         wino_data d[items];
         size_t bytes = (size_t)shape[0] * (size_t)shape[1] * 70 * sizeof(float);
@@ -412,11 +441,9 @@ static void test_items(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_parts_and_upsampling),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_sizes), cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_fixed), cmocka_unit_test(test_parts_and_upsampling),
+        cmocka_unit_test(test_cuts),  cmocka_unit_test(test_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

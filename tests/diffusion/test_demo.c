@@ -118,9 +118,9 @@ static void test_batches_and_threads(void **state) {
     hs_model_free(model);
 }
 
-/* fast: one pass of two noisy samples differs from that of float32 by what bf16 factors
- * make of it (observed: rms 4e-3 of eps where PyTorch's bf16 makes 5e-3; 1e-4 where few
- * layers have such factors, for the CPU does not multiply them), the same for any number of
+/* fast: one pass of two noisy samples differs from that of float32 by what rounded
+ * factors make of it (observed: rms 4e-3 of eps with bf16, where PyTorch's makes 5e-3; 1.5e-3
+ * with 16 bits and a scale, AVX2), the same for any number of
  * threads and for any batch; and products refuse it. */
 static void test_fast(void **state) {
     enum { n = 2, size = 3 * 64 * 64 };
@@ -157,7 +157,7 @@ static void test_fast(void **state) {
     }
     double rms = sqrt(difference / square);
     print_message("fast: rms %.2g of eps\n", rms);
-    assert_true(hs_cpu_has_bf16() ? rms > 1e-3 && rms < 1e-2 : rms > 3e-5 && rms < 1e-3);
+    assert_true(rms > 2e-4 && rms < 1e-2);
     hs_denoiser_options options = hs_denoiser_options_default();
     hs_denoiser *denoiser;
     options.precision = HS_PRECISION_FAST;

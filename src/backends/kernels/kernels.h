@@ -37,6 +37,7 @@ typedef struct hs_narrow_conv {
 typedef struct hs_kernels {
     const char *isa; /* "amx", "avx512bf16", "avx512", "avx2", "generic" */
     bool bf16;       /* it multiplies pairs of bf16 */
+    bool fixed;      /* where rounding is allowed, factors of 16 bits win (winograd_fixed.c) */
     bool matrices;   /* it multiplies matrices of bf16: tile 1 is the fast one (winograd.h) */
 
     /* sum[c] += x[p,c], sumsq[c] += x[p,c]^2 over `pixels`, in double.

@@ -10,6 +10,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define HS_PASTE_(a, b) a##_##b
@@ -63,6 +65,20 @@ HS_INLINE void hs_store_rounded(float *x, hs_dvec v) {
 
 HS_INLINE hs_vec hs_set1(float x) {
     return x - (hs_vec){0};
+}
+
+/* a b + c, rounded once where the processor can: written as a product and a sum, the
+ * compiler would do so in one place and not in the next. */
+HS_INLINE hs_vec hs_multiply_add(hs_vec a, hs_vec b, hs_vec c) {
+#if defined(__AVX512F__)
+    return (hs_vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (hs_vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (hs_vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
 }
 
 /* In pairs, so that the order does not hang on the compiler. */

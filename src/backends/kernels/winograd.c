@@ -133,12 +133,16 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     memset(plan, 0, sizeof *plan);
     plan->spec = *spec;
     int positions = (spec->tile + 2) * (spec->tile + 2);
-    plan->v_chunk = spec->bf16 && HS_WINO_PAIRS ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK;
-    plan->u_chunk = (spec->bf16 ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK) * HS_WINO_PANEL;
+    bool fixed = spec->factors == HS_FACTORS_FIXED;
+    bool pairs = fixed || (spec->factors == HS_FACTORS_BF16 && HS_WINO_PAIRS);
+    plan->v_chunk = pairs ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK;
+    plan->u_chunk = (spec->factors ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK) * HS_WINO_PANEL;
+    plan->chain = fixed ? HS_WINO_FIXED_CHAIN : HS_WINO_CHAIN;
+    plan->u_scales = fixed ? HS_WINO_PANEL : 0;
     for (int i = 0; i < spec->part_count; i++) {
         int chunks = hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK);
         plan->part_chunk[i] = plan->padded_c / HS_WINO_CHUNK;
-        plan->panel_floats[i] = positions * chunks * plan->u_chunk;
+        plan->panel_floats[i] = positions * hs_winograd_u_floats(plan, chunks);
         plan->in_c += spec->part_c[i];
         plan->padded_c += chunks * HS_WINO_CHUNK;
     }
@@ -156,6 +160,8 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     plan->v_stride = hs_winograd_stride(block * (plan->padded_c / HS_WINO_CHUNK) * plan->v_chunk);
     plan->m_stride = hs_winograd_stride(block * HS_WINO_PANEL);
     plan->v_floats = positions * plan->v_stride;
+    if (fixed)
+        plan->v_floats += hs_winograd_stride(spec->part_count * block);
     plan->scratch_floats =
         plan->v_floats + plan->spec.panel_block * positions * plan->m_stride + plan->padded_c;
 }
@@ -209,9 +215,16 @@ HS_INLINE float *hs_winograd_group_v(const hs_winograd_block *b, int begin) {
     return b->v + (int64_t)begin * (plan->padded_c / HS_WINO_CHUNK) * plan->v_chunk;
 }
 
+/* With fixed factors: the scales of a part of V, [count], after the last position. */
+HS_INLINE float *hs_winograd_scales(const hs_winograd_block *b, int part) {
+    const hs_winograd_plan *plan = b->plan;
+    return b->v + plan->alpha * plan->alpha * plan->v_stride + part * plan->spec.block;
+}
+
 static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     const hs_winograd_plan *plan = b->plan;
     const float *pixel[64];
+    bool fixed = plan->spec.factors == HS_FACTORS_FIXED;
     int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
     int64_t chunk_stride = (end - begin) * plan->v_chunk;
     for (int i = begin; i < end; i++) {
@@ -219,34 +232,37 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
         for (int part = 0; part < plan->spec.part_count; part++) {
             int channels = plan->spec.part_c[part];
             hs_winograd_pixels(b, b->first + i, part, pixel);
-            HS_KERNEL(hs_winograd_input)
-            (plan->spec.tile, plan->spec.bf16, pixel, channels, v, plan->v_stride, chunk_stride);
+            if (fixed)
+                hs_winograd_scales(b, part)[i] = HS_KERNEL(hs_winograd_input_fixed)(
+                    plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
+            else
+                HS_KERNEL(hs_winograd_input)
+            (plan->spec.tile, plan->spec.factors == HS_FACTORS_BF16, pixel, channels, v,
+             plan->v_stride, chunk_stride);
             v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
         }
     }
 }
 
-/* A sum over many channels is a sum of sums over so many chunks each: less
- * rounding, and these weights stay in the first-level cache from one group of
- * tiles to the next. */
-#define HS_WINO_CHAIN 16
-
 /* The weights of one panel, one position and one part. */
 HS_INLINE const float *hs_winograd_u(const hs_winograd_block *b, int e, int panel, int part) {
     const hs_winograd_plan *plan = b->plan;
     int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
-    return b->items->weights[part] + panel * plan->panel_floats[part] + e * chunks * plan->u_chunk;
+    return b->items->weights[part] + panel * plan->panel_floats[part] +
+           e * hs_winograd_u_floats(plan, chunks);
 }
 
 /* A part of the sums of one panel at one position: `count` chunks of channels from `chunk`
- * on. Each group of tiles asks for its share of the weights that come `next`: all of
+ * on, of `part`. Each group of tiles asks for its share of the weights that come `next`: all of
  * them at once would be more than the processor keeps in flight. */
-HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int chunk, int count, const float *v,
-                                 const float *u, const float *next, float *m) {
+HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int part, int chunk, int count,
+                                 const float *v, const float *u, const float *next, float *m) {
     const hs_winograd_plan *plan = b->plan;
+    bool fixed = plan->spec.factors == HS_FACTORS_FIXED;
     void (*product)(int, int, const float *, const float *, float *, bool,
-                    const hs_winograd_ahead *) =
-        plan->spec.bf16 ? HS_KERNEL(hs_winograd_product_bf16) : HS_KERNEL(hs_winograd_product);
+                    const hs_winograd_ahead *) = plan->spec.factors == HS_FACTORS_BF16
+                                                     ? HS_KERNEL(hs_winograd_product_bf16)
+                                                     : HS_KERNEL(hs_winograd_product);
     uintptr_t bytes = (uintptr_t)(count * plan->u_chunk) * sizeof(float);
     uintptr_t groups = (uintptr_t)(b->to - b->from);
     hs_winograd_ahead ahead = {.step = HS_WINO_PANEL * sizeof(float) / groups};
@@ -254,8 +270,12 @@ HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int chunk, int coun
         int begin = hs_winograd_group(b, group), rows = hs_winograd_group(b, group + 1) - begin;
         const float *group_v = v + (hs_winograd_group_v(b, begin) - b->v);
         ahead.next = (uintptr_t)next + bytes * (uintptr_t)(group - b->from) / groups;
-        product(rows, count, group_v + (int64_t)chunk * rows * plan->v_chunk, u,
-                m + (int64_t)begin * HS_WINO_PANEL, chunk > 0, &ahead);
+        const float *from = group_v + (int64_t)chunk * rows * plan->v_chunk;
+        float *to = m + (int64_t)begin * HS_WINO_PANEL;
+        if (fixed)
+            HS_KERNEL(hs_winograd_product_fixed)
+        (rows, count, from, u, hs_winograd_scales(b, part) + begin, to, chunk > 0, &ahead);
+        else product(rows, count, from, u, to, chunk > 0, &ahead);
     }
 }
 
@@ -278,10 +298,12 @@ static void hs_winograd_part(const hs_winograd_block *b, int e, int panel, int p
     const hs_winograd_plan *plan = b->plan;
     int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
     const float *u = hs_winograd_u(b, e, panel, part), *v = b->v + e * plan->v_stride;
-    for (int c = 0; c < chunks; c += HS_WINO_CHAIN) {
-        int count = chunks - c < HS_WINO_CHAIN ? chunks - c : HS_WINO_CHAIN;
-        const float *next = c + count < chunks ? u + (c + count) * plan->u_chunk : after;
-        hs_winograd_chain(b, plan->part_chunk[part] + c, count, v, u + c * plan->u_chunk, next, m);
+    for (int c = 0; c < chunks; c += plan->chain) {
+        int count = chunks - c < plan->chain ? chunks - c : plan->chain;
+        const float *end = u + count * plan->u_chunk + plan->u_scales;
+        hs_winograd_chain(b, part, plan->part_chunk[part] + c, count, v, u,
+                          c + count < chunks ? end : after, m);
+        u = end;
     }
 }
 

@@ -26,7 +26,9 @@
  *
  * With bf16 the factors of every product, V and U, are rounded to bfloat16 and the
  * products summed in float32, by the processor's own instruction where it has one;
- * pixels, transforms and results stay float32.
+ * pixels, transforms and results stay float32. Fixed factors are integers of 16 bits with a
+ * scale (winograd_fixed.c), which any processor with AVX2 multiplies faster than float32;
+ * with tile 4 their rounding is that of bf16 without Winograd's method.
  *
  * Points of interpolation for m = 4: 0, +-5/8, +-3/2, infinity, which of a grid
  * of eighths gave the smallest error: 1.1e-6 rms relative for 128 channels,
@@ -43,6 +45,13 @@
 #define HS_WINOGRAD_PARTS 8
 #define HS_WINOGRAD_MERGED 16 /* items that are computed together: at most */
 
+/* What the factors of products, V and U, are. */
+typedef enum hs_factors {
+    HS_FACTORS_F32,
+    HS_FACTORS_BF16,
+    HS_FACTORS_FIXED /* integers of 16 bits with a scale: winograd_fixed.c */
+} hs_factors;
+
 /* What is to be computed. Numbers that are 0 are chosen by the plan. */
 typedef struct hs_winograd_spec {
     int items, threads;            /* of the batch, to be kept busy; 0: one */
@@ -53,7 +62,7 @@ typedef struct hs_winograd_spec {
     bool upsample;                 /* the input is [h/2,w/2] and read as its nearest 2x
                                       upsampling; h and w are even */
     int tile;                      /* 6, 4 or 2; 1: tap by tap, in bf16 */
-    bool bf16;                     /* round the factors of products */
+    hs_factors factors;            /* what these are rounded to */
     int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;         /* 0, or how to cut tasks (to measure) */
     int sharing;                   /* 0: choose; 1: V of an item is made first; -1: it is not */
@@ -70,6 +79,9 @@ typedef struct hs_winograd_plan {
                                           where V is shared, a band is a range of groups */
     int64_t v_chunk, u_chunk;          /* floats of 16 channels: of a tile in V, of a panel in U */
     int64_t v_stride, m_stride;        /* floats from one position to the next */
+    int chain;                         /* 16 channels, so many times, are one sum; then sums
+                                          are added: less rounding */
+    int64_t u_scales;                  /* floats of scales after each chain's U, or 0 */
     int merged;                        /* items that are computed together: at most so many */
     int load_tasks;                    /* of these, before the others; 0: V is not shared */
     int64_t v_floats;                  /* V of a task, or of the merged items if it is shared */
@@ -102,7 +114,7 @@ typedef struct hs_winograd_kernel {
     const uint16_t *half; /* NULL, or the same as bf16, which is read in place of w */
     int64_t out_stride, in_stride;
     bool flip;
-    bool bf16;
+    hs_factors factors;
 } hs_winograd_kernel;
 
 /* Panel `panel` of transformed weights, in double, then rounded to float32, and that to

@@ -49,8 +49,19 @@
 #define HS_WINO_PAIRS false
 #endif
 
+/* A sum over many channels is a sum of sums over so many chunks each: less rounding, and
+ * these weights stay in the first-level cache from one group of tiles to the next. Of
+ * integers, lest they overflow, fewer. */
+#define HS_WINO_CHAIN 16
+#define HS_WINO_FIXED_CHAIN 8
+
 HS_INLINE int hs_winograd_ceil(int64_t a, int64_t b) {
     return (int)((a + b - 1) / b);
+}
+
+/* Floats of U of a panel at one position: of `chunks` chunks, with their scales. */
+HS_INLINE int64_t hs_winograd_u_floats(const hs_winograd_plan *plan, int chunks) {
+    return chunks * plan->u_chunk + hs_winograd_ceil(chunks, plan->chain) * plan->u_scales;
 }
 
 /* A distance between positions, or chunks, that is no multiple of a page: 36 of those
@@ -79,6 +90,34 @@ HS_INLINE hs_vec hs_wino_round(hs_vec x) {
     return (hs_vec)(((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000) | (nan & 0x7fc00000));
 }
 
+/* A function's body for each number of rows, so that it is a constant there. */
+#define HS_WINO_CASE(n, body, ...)                                                                 \
+    case n:                                                                                        \
+        body(n, __VA_ARGS__);                                                                      \
+        return;
+#define HS_WINO_6(...)                                                                             \
+    HS_WINO_CASE(3, __VA_ARGS__)                                                                   \
+    HS_WINO_CASE(4, __VA_ARGS__) HS_WINO_CASE(5, __VA_ARGS__) HS_WINO_CASE(6, __VA_ARGS__)
+#define HS_WINO_14(...)                                                                            \
+    HS_WINO_6(__VA_ARGS__)                                                                         \
+    HS_WINO_CASE(7, __VA_ARGS__)                                                                   \
+    HS_WINO_CASE(8, __VA_ARGS__)                                                                   \
+    HS_WINO_CASE(9, __VA_ARGS__) HS_WINO_CASE(10, __VA_ARGS__) HS_WINO_CASE(11, __VA_ARGS__)       \
+        HS_WINO_CASE(12, __VA_ARGS__) HS_WINO_CASE(13, __VA_ARGS__) HS_WINO_CASE(14, __VA_ARGS__)
+#if HS_WINO_ROWS == 14
+#define HS_WINO_REST(...) HS_WINO_14(__VA_ARGS__)
+#elif HS_WINO_ROWS == 6
+#define HS_WINO_REST(...) HS_WINO_6(__VA_ARGS__)
+#else
+#define HS_WINO_REST(...)
+#endif
+#define HS_WINO_ANY(body, ...)                                                                     \
+    switch (rows) {                                                                                \
+        HS_WINO_REST(body, __VA_ARGS__)                                                            \
+        HS_WINO_CASE(2, body, __VA_ARGS__)                                                         \
+    default: body(1, __VA_ARGS__);                                                                 \
+    }
+
 /* Weights that are asked for on the way, since they come from the third-level cache or
  * from memory: a panel's row of them from `next` on, and again `step` bytes further. */
 typedef struct hs_winograd_ahead {
@@ -106,6 +145,26 @@ void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, c
  */
 void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel, int channels,
                                   float *v, int64_t v_stride, int64_t chunk_stride);
+
+/* The same with fixed factors (winograd_fixed.c), and the scale of V of this tile. */
+float HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *const *pixel, int channels,
+                                         float *v, int64_t v_stride, int64_t chunk_stride);
+/* Its parts: the scale, and by what to multiply each position; then 16 channels of all
+ * positions, x [positions][CHUNK], as integers to where V lies. */
+float HS_KERNEL(hs_winograd_scale)(int tile, const float *const *pixel, int channels,
+                                   float *factors);
+void HS_KERNEL(hs_winograd_fix_chunk)(int positions, const float *x, const float *factors, float *v,
+                                      int64_t v_stride);
+/* M from fixed factors; `scales` of V, of these tiles. */
+void HS_KERNEL(hs_winograd_product_fixed)(int rows, int chunks, const float *v, const float *u,
+                                          const float *scales, float *m, bool more,
+                                          const hs_winograd_ahead *ahead);
+void HS_KERNEL(hs_winograd_weights_fixed)(const hs_winograd_kernel *kernel, int panel,
+                                          float *packed);
+
+/* G of the tile, [tile + 2][3]: winograd_weights.c. */
+typedef double hs_winograd_row[3];
+const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile);
 
 /*
  * A^T M A of one tile and `count` <= PANEL channels, plus bias and residual

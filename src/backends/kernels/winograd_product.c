@@ -107,40 +107,12 @@ HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const
     hs_winograd_put_sums(rows, sum, m, more);
 }
 
-/* One body for each number of rows, so that it is a constant there. */
-#define HS_WINO_CASE(body, n)                                                                      \
-    case n:                                                                                        \
-        body(n, chunks, v, u, m, more, ahead);                                                     \
-        return;
-#define HS_WINO_6(body)                                                                            \
-    HS_WINO_CASE(body, 3) HS_WINO_CASE(body, 4) HS_WINO_CASE(body, 5) HS_WINO_CASE(body, 6)
-#define HS_WINO_14(body)                                                                           \
-    HS_WINO_6(body)                                                                                \
-    HS_WINO_CASE(body, 7)                                                                          \
-    HS_WINO_CASE(body, 8)                                                                          \
-    HS_WINO_CASE(body, 9)                                                                          \
-    HS_WINO_CASE(body, 10) HS_WINO_CASE(body, 11) HS_WINO_CASE(body, 12) HS_WINO_CASE(body, 13)    \
-        HS_WINO_CASE(body, 14)
-#if HS_WINO_ROWS == 14
-#define HS_WINO_REST(body) HS_WINO_14(body)
-#elif HS_WINO_ROWS == 6
-#define HS_WINO_REST(body) HS_WINO_6(body)
-#else
-#define HS_WINO_REST(body)
-#endif
-#define HS_WINO_ANY(body)                                                                          \
-    switch (rows) {                                                                                \
-        HS_WINO_REST(body)                                                                         \
-        HS_WINO_CASE(body, 2)                                                                      \
-    default: body(1, chunks, v, u, m, more, ahead);                                                \
-    }
-
 void HS_KERNEL(hs_winograd_product)(int rows, int chunks, const float *v, const float *u, float *m,
                                     bool more, const hs_winograd_ahead *ahead) {
-    HS_WINO_ANY(hs_winograd_rows)
+    HS_WINO_ANY(hs_winograd_rows, chunks, v, u, m, more, ahead)
 }
 
 void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, const float *u,
                                          float *m, bool more, const hs_winograd_ahead *ahead) {
-    HS_WINO_ANY(hs_winograd_rows_bf16)
+    HS_WINO_ANY(hs_winograd_rows_bf16, chunks, v, u, m, more, ahead)
 }

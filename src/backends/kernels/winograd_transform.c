@@ -245,6 +245,36 @@ void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel
         hs_winograd_input_tile(2, bf16, pixel, channels, v, v_stride, chunk_stride);
 }
 
+/* By chunks, each of them in float32 first. */
+HS_INLINE float hs_winograd_input_tile_fixed(int tile, const float *const *pixel, int channels,
+                                             float *v, int64_t v_stride, int64_t chunk_stride) {
+    float factors[64], chunk[64 * HS_WINO_CHUNK];
+    float scale = HS_KERNEL(hs_winograd_scale)(tile, pixel, channels, factors);
+    for (int first = 0; first < channels; first += HS_WINO_CHUNK, v += chunk_stride) {
+        for (int c = first; c < first + HS_WINO_CHUNK; c += HS_LANES) {
+            hs_winograd_input_lanes in = {pixel,         c,    HS_LANES, chunk + c - first,
+                                          HS_WINO_CHUNK, false};
+            if (c + HS_LANES <= channels) {
+                hs_winograd_input_all(tile, &in);
+                continue;
+            }
+            in.count = channels > c ? channels - c : 0;
+            hs_winograd_input_all(tile, &in);
+        }
+        HS_KERNEL(hs_winograd_fix_chunk)((tile + 2) * (tile + 2), chunk, factors, v, v_stride);
+    }
+    return scale;
+}
+
+float HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *const *pixel, int channels,
+                                         float *v, int64_t v_stride, int64_t chunk_stride) {
+    if (tile == 6)
+        return hs_winograd_input_tile_fixed(6, pixel, channels, v, v_stride, chunk_stride);
+    if (tile == 4)
+        return hs_winograd_input_tile_fixed(4, pixel, channels, v, v_stride, chunk_stride);
+    return hs_winograd_input_tile_fixed(2, pixel, channels, v, v_stride, chunk_stride);
+}
+
 /* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,
  * constant, where all pixels exist, and so is `count` where all channels do. */
 HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile *o, int k,

@@ -6,10 +6,8 @@
 
 typedef double hs_winograd_lanes[HS_WINO_PANEL];
 
-/* out[i] = row i of G times (x[0], x[1], x[2]), for all output channels of a panel. */
-HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_stride,
-                             hs_winograd_lanes *out, int64_t out_stride) {
-    static const double g4[6][3] = {
+const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile) {
+    static const hs_winograd_row g4[6] = {
         {1 / (double)HS_Q, 0, 0},
 #define HS_ROW(t, n) {1 / (n), (t) / (n), (t) * (t) / (n)}
         HS_ROW((double)HS_A, 2.0 * (double)HS_A2 * ((double)HS_A2 - (double)HS_B2)),
@@ -18,17 +16,23 @@ HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_str
         HS_ROW(-(double)HS_B, 2.0 * (double)HS_B2 * ((double)HS_B2 - (double)HS_A2)),
         {0, 0, 1},
     };
-    static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-    static const double g6[8][3] = {/* of the points in HS_POINTS_6 */
-                                    {-1, 0, 0},
-                                    {32 / 45.0, 16 / 45.0, 8 / 45.0},
-                                    {32 / 45.0, -16 / 45.0, 8 / 45.0},
-                                    {-2 / 9.0, -2 / 9.0, -2 / 9.0},
-                                    {-2 / 9.0, 2 / 9.0, -2 / 9.0},
-                                    {1 / 90.0, 2 / 90.0, 4 / 90.0},
-                                    {1 / 90.0, -2 / 90.0, 4 / 90.0},
-                                    {0, 0, 1}};
-    const double(*g)[3] = tile == 6 ? g6 : tile == 4 ? g4 : g2;
+    static const hs_winograd_row g2[4] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    static const hs_winograd_row g6[8] = {/* of the points in HS_POINTS_6 */
+                                          {-1, 0, 0},
+                                          {32 / 45.0, 16 / 45.0, 8 / 45.0},
+                                          {32 / 45.0, -16 / 45.0, 8 / 45.0},
+                                          {-2 / 9.0, -2 / 9.0, -2 / 9.0},
+                                          {-2 / 9.0, 2 / 9.0, -2 / 9.0},
+                                          {1 / 90.0, 2 / 90.0, 4 / 90.0},
+                                          {1 / 90.0, -2 / 90.0, 4 / 90.0},
+                                          {0, 0, 1}};
+    return tile == 6 ? g6 : tile == 4 ? g4 : g2;
+}
+
+/* out[i] = row i of G times (x[0], x[1], x[2]), for all output channels of a panel. */
+HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_stride,
+                             hs_winograd_lanes *out, int64_t out_stride) {
+    const hs_winograd_row *g = HS_KERNEL(hs_winograd_g_of)(tile);
     for (int i = 0; i < tile + 2; i++)
         for (int k = 0; k < HS_WINO_PANEL; k++)
             out[i * out_stride][k] =
@@ -77,12 +81,17 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
         HS_KERNEL(hs_taps_weights)(kernel, panel, packed);
         return;
     }
+    if (kernel->factors == HS_FACTORS_FIXED) {
+        HS_KERNEL(hs_winograd_weights_fixed)(kernel, panel, packed);
+        return;
+    }
+    bool bf16 = kernel->factors == HS_FACTORS_BF16;
     int first = panel * HS_WINO_PANEL, rest = kernel->out_c - first;
     int count = rest < HS_WINO_PANEL ? rest : HS_WINO_PANEL;
     int padded_c = (kernel->in_c + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
     int positions = (kernel->tile + 2) * (kernel->tile + 2);
-    int64_t row = HS_WINO_PANEL, stride = (kernel->bf16 ? padded_c / 2 : padded_c) * row;
-    int whole = kernel->bf16 ? kernel->in_c / 2 : kernel->in_c; /* rows that all channels fill */
+    int64_t row = HS_WINO_PANEL, stride = (bf16 ? padded_c / 2 : padded_c) * row;
+    int whole = bf16 ? kernel->in_c / 2 : kernel->in_c; /* rows that all channels fill */
     hs_winograd_lanes g[9];
     memset(g, 0, sizeof g);
     for (int e = 0; e < positions; e++) /* channels that do not exist */
@@ -96,8 +105,7 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
                 g[tap][k] = (double)(kernel->half ? hs_bf16_to_f32(kernel->half[w]) : kernel->w[w]);
             }
         }
-        hs_winograd_packed to = {packed + (kernel->bf16 ? c / 2 : c) * row, stride, kernel->bf16,
-                                 c % 2};
+        hs_winograd_packed to = {packed + (bf16 ? c / 2 : c) * row, stride, bf16, c % 2};
         if (kernel->tile == 6)
             hs_winograd_one_kernel(6, g, &to);
         else if (kernel->tile == 4)

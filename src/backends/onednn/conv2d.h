@@ -19,10 +19,9 @@ typedef struct hs_od_conv_spec {
 } hs_od_conv_spec;
 
 /* Side of the tile (kernels/winograd.h) for a 3x3 convolution of stride 1, or 0 where
- * oneDNN's direct one wins. By measurement: see conv_table.c. `fast`: rounding like that of
- * bf16 is allowed; `bf16`: this convolution has its factors in bf16, unless tile 6 wins;
- * `pixels` of its result, `largest` those of the largest map of the network. */
-int hs_od_conv_tile(const hs_kernels *kernels, bool fast, bool bf16, int64_t in_c, int64_t out_c,
+ * oneDNN's direct one wins. By measurement: see conv_table.c. `pixels` of its result,
+ * `largest` those of the largest map of the network. */
+int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
                     int64_t pixels, int64_t largest);
 
 /* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles of side `tile`,

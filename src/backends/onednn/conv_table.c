@@ -51,21 +51,21 @@
  * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, with tile 4 at 16^2 826 and
  * 86.) So what such a map is in its network counts: where it is at least a 64th of the
  * largest one, its convolutions are a quarter of the work, not a hundredth, and batches
- * are large. With AVX2 these take tile 4, but for bf16, where it rounds more (the anime
- * faces: 340 MiB more; sixteen images 0.87 of the time, one the same). A handful of channels is
+ * are large. With AVX2 these take tile 4 (the anime faces: 340 MiB more; sixteen images
+ * 0.87 of the time, one the same). A handful of channels is
  * left to the direct convolution, but for a handful of outputs of a large map with AVX2: the last
  * convolution of a network.
  *
- * Tile 6 has four times the error of tile 4, 4.3e-6 against 1.1e-6 of the rms for 128
- * channels, which is too much for float32's tolerances and less than a hundredth of
- * what bf16 has. So --precision fast takes it, in float32, where AVX2 is all that there
- * is, maps are large and kernels are not. Times faster than tile 4 (Zen 3, one thread, median of
- * four in turns, noisy):
+ * Tile 6 has four times the error of tile 4, too much for float32's tolerances: it is for
+ * fixed factors (--precision fast where AVX2 is all that there is), where maps are large and
+ * kernels are not. In GFLOP/s, with these factors (Zen 3, one thread, median of five, noisy):
  *
- *   128->128 @256^2  1.24    128->128 @128^2  1.22     64->64  @64^2  1.24
- *   256->128 @256^2  1.10    256->128 @128^2  1.11    128->128 @64^2  1.23
- *   256->256 @128^2  1.04    384->128 @128^2  1.05    192->64  @64^2  1.38
- *   256->256 @64^2   1.06     32->32  @64^2   0.70
+ *                  tile 6  tile 4                      tile 6  tile 4
+ *   128->128 @256^2   458     357    128->128 @64^2       388     282
+ *   256->128 @256^2   451     355     64->64  @64^2       279     229
+ *   128->128 @128^2   393     349     32->32  @64^2       139     176
+ *   256->256 @64^2    378     309    256->256 @32^2       387     420
+ *   512->256 @64^2    376     425
  *
  * In bf16 all go tap by tap (tile 1) where the processor multiplies matrices (AMX): that is
  * reckoned, not measured. Measured is that the other instruction for bf16 does not pay
@@ -81,8 +81,7 @@ typedef struct hs_od_conv_row {
     int64_t in, out; /* channels: at least */
     int64_t kernels; /* inputs times outputs: at most */
     int tile;
-    int64_t share; /* 0, or float32 alone, and the network's largest map is at most so many
-                      times this one */
+    int64_t share; /* 0, or the network's largest map is at most so many times this one */
 } hs_od_conv_row;
 
 /* The first row that fits. */
@@ -90,27 +89,31 @@ static const hs_od_conv_row hs_od_conv_avx512[] = {
     {1024, 32, 32, INT64_MAX, 4}, {256, 32, 32, 256 * 768, 4}, {64, 32, 32, 64 * 64, 4},
     {64, 32, 32, INT64_MAX, 2},   {0, 0, 0, INT64_MAX, 0},
 };
+/* With fixed factors the first row too. */
 static const hs_od_conv_row hs_od_conv_avx2[] = {
-    {4096, 64, 64, 256 * 256, 6}, /* fast alone: the first row */
-    {1024, 16, 1, INT64_MAX, 4},  {256, 16, 16, 256 * 768, 4},
-    {64, 16, 16, 256 * 128, 4},   {64, 16, 16, INT64_MAX, 4, .share = 64},
-    {64, 16, 16, INT64_MAX, 2},   {0, 0, 0, INT64_MAX, 0},
+    {4096, 64, 64, 256 * 256, 6},
+    {1024, 16, 1, INT64_MAX, 4},
+    {256, 16, 16, 256 * 768, 4},
+    {64, 16, 16, 256 * 128, 4},
+    {64, 16, 16, INT64_MAX, 4, .share = 64},
+    {64, 16, 16, INT64_MAX, 2},
+    {0, 0, 0, INT64_MAX, 0},
 };
 /* Without fused multiply-add oneDNN's own kernels were not measured. */
 static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, 0, INT64_MAX, 0}};
 
-int hs_od_conv_tile(const hs_kernels *kernels, bool fast, bool bf16, int64_t in_c, int64_t out_c,
+int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
                     int64_t pixels, int64_t largest) {
     const hs_od_conv_row *row = hs_od_conv_generic;
     const char *isa = kernels->isa;
-    if (bf16 && kernels->matrices)
+    if (factors == HS_FACTORS_BF16 && kernels->matrices)
         return 1;
     if (!strcmp(isa, "avx512") || !strcmp(isa, "avx512bf16") || !strcmp(isa, "amx"))
         row = hs_od_conv_avx512;
     else if (!strcmp(isa, "avx2"))
-        row = hs_od_conv_avx2 + !fast;
+        row = hs_od_conv_avx2 + (factors != HS_FACTORS_FIXED);
     while (pixels < row->pixels || in_c < row->in || out_c < row->out ||
-           in_c * out_c > row->kernels || (row->share && (bf16 || pixels * row->share < largest)))
+           in_c * out_c > row->kernels || (row->share && pixels * row->share < largest))
         row++;
     return row->tile;
 }

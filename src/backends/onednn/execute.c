@@ -92,8 +92,9 @@ void hs_od_free(hs_exec *exec) {
     free(exec);
 }
 
-static bool hs_od_has_bf16(void) {
-    return hs_kernels_get()->bf16;
+static bool hs_od_has_fast(void) {
+    const hs_kernels *kernels = hs_kernels_get();
+    return kernels->bf16 || kernels->fixed;
 }
 
 const hs_backend hs_backend_onednn = {
@@ -105,5 +106,5 @@ const hs_backend hs_backend_onednn = {
     .trim = hs_od_trim,
     .cache_new = hs_od_weights_new,
     .cache_free = hs_od_weights_free,
-    .has_bf16 = hs_od_has_bf16,
+    .has_fast = hs_od_has_fast,
 };

@@ -195,7 +195,7 @@ typedef struct hs_od_winograd_weight {
     int64_t outputs, inputs; /* of the whole kernel, o,i,3,3 */
     int first, channels;     /* slice of the inputs */
     bool adjoint;            /* these are then the outputs, and the kernel is flipped */
-    bool bf16;
+    hs_factors factors;
 } hs_od_winograd_weight;
 /* That share as it lies in the plain kernel. */
 hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd, const float *plain);

@@ -112,7 +112,8 @@ static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
            a->floats == b->floats && a->winograd.tile == b->winograd.tile &&
            a->winograd.panels == b->winograd.panels && a->winograd.first == b->winograd.first &&
            a->winograd.channels == b->winograd.channels &&
-           a->winograd.adjoint == b->winograd.adjoint && a->winograd.bf16 == b->winograd.bf16 &&
+           a->winograd.adjoint == b->winograd.adjoint &&
+           a->winograd.factors == b->winograd.factors &&
            (a->plain || a->winograd.tile || dnnl_memory_desc_equal(&a->md, &b->md));
 }
 
@@ -189,7 +190,7 @@ hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd,
         .out_stride = adjoint ? 9 : row,
         .in_stride = adjoint ? row : 9,
         .flip = adjoint,
-        .bf16 = winograd->bf16,
+        .factors = winograd->factors,
     };
 }
 

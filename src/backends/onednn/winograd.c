@@ -32,14 +32,18 @@ typedef struct hs_od_prepare {
 } hs_od_prepare;
 
 /* Pixels and eps themselves, the network's first and last convolution, stay float32. A
- * processor that does not multiply bf16 takes longer with it, so there it is for what
- * makes most of a large model's weights. */
+ * processor that multiplies neither kind of rounded factors faster takes longer with them,
+ * so there bf16 is for what makes most of a large model's weights. */
 #define HS_OD_BF16_CHANNELS 16
 #define HS_OD_BF16_KERNELS (256 * 256)
 
-static bool hs_od_winograd_bf16(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
-    return p->options->bf16 && in_c >= HS_OD_BF16_CHANNELS && out_c >= HS_OD_BF16_CHANNELS &&
-           (p->exec->kernels->bf16 || in_c * out_c >= HS_OD_BF16_KERNELS);
+static hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
+    const hs_kernels *kernels = p->exec->kernels;
+    if (!p->options->fast || in_c < HS_OD_BF16_CHANNELS || out_c < HS_OD_BF16_CHANNELS)
+        return HS_FACTORS_F32;
+    if (kernels->fixed)
+        return HS_FACTORS_FIXED;
+    return kernels->bf16 || in_c * out_c >= HS_OD_BF16_KERNELS ? HS_FACTORS_BF16 : HS_FACTORS_F32;
 }
 
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c) {
@@ -47,8 +51,7 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
     if (kernel->dim[2] != 3 || kernel->dim[3] != 3 || s->conv->attr.conv.stride != 1 ||
         s->pad_top != 1 || s->pad_left != 1 || s->pad_bottom != 1 || s->pad_right != 1)
         return 0;
-    return hs_od_conv_tile(p->exec->kernels, p->options->bf16,
-                           hs_od_winograd_bf16(p, in_c, s->out_c), in_c, s->out_c,
+    return hs_od_conv_tile(p->exec->kernels, hs_od_factors(p, in_c, s->out_c), in_c, s->out_c,
                            s->out_h * s->out_w, p->largest_map);
 }
 
@@ -89,8 +92,8 @@ static void hs_od_winograd_collect(const hs_exec *exec, const hs_od_winograd *w,
 
 static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int part, int panel) {
     const hs_od_winograd_weight *weight = &w->weights[part];
-    hs_winograd_kernel kernel = weight->bf16 ? hs_od_winograd_half(weight, w->data[part])
-                                             : hs_od_winograd_kernel(weight, w->data[part]);
+    hs_winograd_kernel kernel = weight->factors ? hs_od_winograd_half(weight, w->data[part])
+                                                : hs_od_winograd_kernel(weight, w->data[part]);
     exec->kernels->winograd_weights(&kernel, panel,
                                     hs_od_data(exec, w->u[part]) + panel * weight->panel_floats);
 }
@@ -141,7 +144,7 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n
     int64_t in_c = 0;
     for (int i = 0; i < count; i++)
         in_c += spec.part_c[i] = parts[i].channels;
-    spec.bf16 = tile < 6 && hs_od_winograd_bf16(p, in_c, s->out_c);
+    spec.factors = hs_od_factors(p, in_c, s->out_c);
     p->exec->kernels->winograd_make(&spec, plan);
     hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
 }
@@ -170,7 +173,7 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         w->weights[i] = (hs_od_winograd_weight){
             .tile = w->plan.spec.tile,
-            .bf16 = w->plan.spec.bf16,
+            .factors = w->plan.spec.factors,
             .panels = w->plan.panels,
             .panel_floats = w->plan.panel_floats[i],
             .outputs = kernel->dim[0],
@@ -187,7 +190,7 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
 
 static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
     for (int i = 0; i < w->plan.spec.part_count; i++)
-        if (w->fresh && w->weights[i].bf16)
+        if (w->fresh && w->weights[i].factors)
             HS_TRY(hs_od_weight_half(p, s->conv->input[1], &w->data[i]));
         else if (w->fresh)
             HS_TRY(hs_od_weight_plain(p, s->conv->input[1], &w->data[i]));
@@ -196,17 +199,18 @@ static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, 
     return HS_OK;
 }
 
+/* By factors, tile and whether it is the step before. */
 static const char *hs_od_winograd_kind(const hs_winograd_spec *spec, bool prepared) {
-    static const char *const kinds[4][2] = {
-        {"conv2d 3x3, Winograd 2", "conv2d 3x3, Winograd 2, prepared"},
-        {"conv2d 3x3, Winograd 4", "conv2d 3x3, Winograd 4, prepared"},
-        {"conv2d 3x3, Winograd 2, bf16", "conv2d 3x3, Winograd 2, bf16, prepared"},
-        {"conv2d 3x3, Winograd 4, bf16", "conv2d 3x3, Winograd 4, bf16, prepared"}};
-    if (spec->tile == 1)
-        return prepared ? "conv2d 3x3, bf16, prepared" : "conv2d 3x3, bf16";
-    if (spec->tile == 6)
-        return prepared ? "conv2d 3x3, Winograd 6, prepared" : "conv2d 3x3, Winograd 6";
-    return kinds[2 * spec->bf16 + (spec->tile == 4)][prepared];
+#define HS_KIND(name)                                                                              \
+    { name, name ", prepared" }
+    static const char *const kinds[3][4][2] = {
+        {HS_KIND("conv2d 3x3"), HS_KIND("conv2d 3x3, Winograd 2"),
+         HS_KIND("conv2d 3x3, Winograd 4"), HS_KIND("conv2d 3x3, Winograd 6")},
+        {HS_KIND("conv2d 3x3, bf16"), HS_KIND("conv2d 3x3, Winograd 2, bf16"),
+         HS_KIND("conv2d 3x3, Winograd 4, bf16"), HS_KIND("conv2d 3x3, Winograd 6, bf16")},
+        {HS_KIND("conv2d 3x3, int16"), HS_KIND("conv2d 3x3, Winograd 2, int16"),
+         HS_KIND("conv2d 3x3, Winograd 4, int16"), HS_KIND("conv2d 3x3, Winograd 6, int16")}};
+    return kinds[spec->factors][spec->tile / 2][prepared];
 }
 
 /* The step that comes first, or NULL, and the buffers that it fills for `w`. */
