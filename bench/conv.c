@@ -110,7 +110,7 @@ static double rms_difference(const float *a, const float *b, int64_t count) {
 static int compare_both(conv_data *d) {
     const bench_conv_options *o = d->o;
     const hs_winograd_plan *plan = &d->plan;
-    hs_winograd_kernel kernel = {.tile = o->tile, .out_c = o->out_c, .in_c = o->in_c};
+    hs_winograd_kernel kernel = {.tile = o->tile, .taps = 9, .out_c = o->out_c, .in_c = o->in_c};
     kernel.w = d->plain;
     kernel.factors = plan->spec.factors;
     kernel.out_stride = 9LL * o->in_c;

@@ -1,6 +1,6 @@
 # The loops of kernels/ are compiled once for each instruction set and chosen at
 # run time; -ffp-contract=fast lets them use fused multiply-add.
-set(KERNELS backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/narrow.c
+set(KERNELS backends/kernels/conv_fixed.c backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/narrow.c
   backends/kernels/taps.c backends/kernels/tangent.c backends/kernels/table.c backends/kernels/winograd.c
   backends/kernels/winograd_fixed.c backends/kernels/winograd_product.c backends/kernels/winograd_transform.c
   backends/kernels/winograd_weights.c)
@@ -25,6 +25,7 @@ set(SOURCES
   backends/onednn/attention.c
   backends/onednn/attention_tangent.c
   backends/onednn/conv2d.c
+  backends/onednn/conv_fixed.c
   backends/onednn/conv_table.c
   backends/onednn/elementwise.c
   backends/onednn/execute.c

@@ -123,7 +123,8 @@ static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_dat
             for (int t = 0; t < 9; t++)
                 flipped[(q * out + k) * 9 + 8 - t] = d->w[(k * d->in_c + first + q) * 9 + t];
     memset(packed, 0xff, (size_t)(plan->panels * floats) * sizeof *packed);
-    hs_winograd_kernel kernel = {.tile = c->spec.tile, .out_c = (int)out, .in_c = (int)in};
+    hs_winograd_kernel kernel = {
+        .tile = c->spec.tile, .taps = 9, .out_c = (int)out, .in_c = (int)in};
     kernel.factors = c->spec.factors;
     kernel.flip = c->bias;
     kernel.w = c->bias ? flipped : d->w + (int64_t)first * 9;
@@ -316,6 +317,44 @@ static void test_fixed(void **state) {
     }
 }
 
+/* All pixels of one size, where sums are as large as they can be; and a pixel that is not
+ * finite, which leaves nothing finite in its tile and the others alone. */
+static void test_fixed_pixels(void **state) {
+    for (int tile = 2; tile <= 6; tile += 2) {
+        wino_case c = {.spec = {.h = 18, .w = 18, .tile = tile, .part_count = 1, .out_c = 20}};
+        c.spec.part_c[0] = 300;
+        c.spec.factors = HS_FACTORS_FIXED;
+        wino_data d;
+        make_data(&c, 11, &d);
+        for (int64_t i = 0; i < d.pixels * 300; i++)
+            d.src[0][i] = d.src[0][i] < 0 ? -1.0f : 1.0f;
+        for (int64_t i = 0; i < 9 * 20 * 300; i++)
+            d.w[i] = 0.5f;
+        direct(&c, &d);
+        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+            const hs_kernels *kernels = hs_kernels_named(isas[i]);
+            if (!kernels)
+                continue;
+            winograd(kernels, &c, &d, false);
+            assert_true(errors_of(&d, d.pixels * 20).rms < 1e-2);
+            float *pixel = d.src[0] + (8 * 18 + 8) * 300 + 5; /* inside a tile of any size */
+            for (int k = 0; k < 2; k++) {
+                *pixel = k ? INFINITY : NAN;
+                winograd(kernels, &c, &d, false);
+                for (int64_t at = 0; at < d.pixels * 20; at++) {
+                    int y = (int)(at / 20 / 18), x = (int)(at / 20 % 18);
+                    if (abs(y - 8) <= 1 && abs(x - 8) <= 1)
+                        assert_false(isfinite(d.got[at]));
+                    else if (abs(y - 8) > tile || abs(x - 8) > tile)
+                        assert_true(isfinite(d.got[at]));
+                }
+            }
+            *pixel = 1;
+        }
+        free_data(&d);
+    }
+}
+
 static void test_parts_and_upsampling(void **state) {
     wino_errors largest = {0, 0};
     static const int tiles[] = {1, 2, 4, 6};
@@ -441,9 +480,13 @@ static void test_items(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_fixed), cmocka_unit_test(test_parts_and_upsampling),
-        cmocka_unit_test(test_cuts),  cmocka_unit_test(test_items),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_fixed_pixels),
+        cmocka_unit_test(test_parts_and_upsampling),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

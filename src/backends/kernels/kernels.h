@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backends/kernels/conv_fixed.h"
 #include "backends/kernels/winograd.h"
 
 typedef enum hs_kernel_act {
@@ -91,6 +92,8 @@ typedef struct hs_kernels {
     hs_winograd_weights *winograd_weights;
     hs_winograd_load *winograd_load;
     hs_winograd_run *winograd_run;
+    hs_conv_fixed_make *conv_fixed_make;
+    hs_conv_fixed_run *conv_fixed_run;
 } hs_kernels;
 
 /* The best table that this CPU runs. */

@@ -49,4 +49,6 @@ const hs_kernels HS_KERNEL(hs_kernels) = {
     .winograd_weights = HS_KERNEL(hs_winograd_weights),
     .winograd_load = HS_KERNEL(hs_winograd_load),
     .winograd_run = HS_KERNEL(hs_winograd_run),
+    .conv_fixed_make = HS_KERNEL(hs_conv_fixed_make),
+    .conv_fixed_run = HS_KERNEL(hs_conv_fixed_run),
 };

@@ -232,13 +232,14 @@ static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
         for (int part = 0; part < plan->spec.part_count; part++) {
             int channels = plan->spec.part_c[part];
             hs_winograd_pixels(b, b->first + i, part, pixel);
-            if (fixed)
+            if (fixed) {
                 hs_winograd_scales(b, part)[i] = HS_KERNEL(hs_winograd_input_fixed)(
                     plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
-            else
+            } else {
+                bool bf16 = plan->spec.factors == HS_FACTORS_BF16;
                 HS_KERNEL(hs_winograd_input)
-            (plan->spec.tile, plan->spec.factors == HS_FACTORS_BF16, pixel, channels, v,
-             plan->v_stride, chunk_stride);
+                (plan->spec.tile, bf16, pixel, channels, v, plan->v_stride, chunk_stride);
+            }
             v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
         }
     }
@@ -263,19 +264,23 @@ HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int part, int chunk
                     const hs_winograd_ahead *) = plan->spec.factors == HS_FACTORS_BF16
                                                      ? HS_KERNEL(hs_winograd_product_bf16)
                                                      : HS_KERNEL(hs_winograd_product);
-    uintptr_t bytes = (uintptr_t)(count * plan->u_chunk) * sizeof(float);
     uintptr_t groups = (uintptr_t)(b->to - b->from);
-    hs_winograd_ahead ahead = {.step = HS_WINO_PANEL * sizeof(float) / groups};
+    uintptr_t share = (uintptr_t)(count * plan->u_chunk) * sizeof(float) / groups;
+    hs_winograd_ahead ahead = {.next = (uintptr_t)next,
+                               .step = HS_WINO_PANEL * sizeof(float) / groups};
     for (int group = b->from; group < b->to; group++) {
         int begin = hs_winograd_group(b, group), rows = hs_winograd_group(b, group + 1) - begin;
         const float *group_v = v + (hs_winograd_group_v(b, begin) - b->v);
-        ahead.next = (uintptr_t)next + bytes * (uintptr_t)(group - b->from) / groups;
         const float *from = group_v + (int64_t)chunk * rows * plan->v_chunk;
         float *to = m + (int64_t)begin * HS_WINO_PANEL;
-        if (fixed)
+        if (fixed) {
+            const float *scales = hs_winograd_scales(b, part) + begin;
             HS_KERNEL(hs_winograd_product_fixed)
-        (rows, count, from, u, hs_winograd_scales(b, part) + begin, to, chunk > 0, &ahead);
-        else product(rows, count, from, u, to, chunk > 0, &ahead);
+            (rows, count, from, u, scales, to, chunk > 0, &ahead);
+        } else {
+            product(rows, count, from, u, to, chunk > 0, &ahead);
+        }
+        ahead.next += share;
     }
 }
 

@@ -106,10 +106,11 @@ typedef struct hs_winograd_item {
 typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *plan);
 
 /* The 3x3 kernels of one part: tap t (0 ... 8, row by row) of output k and
- * input c is w[k * out_stride + c * in_stride + (flip ? 8 - t : t)]; with
+ * input c is w[k * out_stride + c * in_stride + (flip ? taps - 1 - t : t)]; with
  * strides exchanged and flip it is the adjoint convolution. */
 typedef struct hs_winograd_kernel {
-    int tile, out_c, in_c;
+    int tile, out_c, in_c; /* tile 0: for conv_fixed.h */
+    int taps;              /* 9, or 1 with tile 0 */
     const float *w;
     const uint16_t *half; /* NULL, or the same as bf16, which is read in place of w */
     int64_t out_stride, in_stride;

@@ -47,7 +47,8 @@ static const float *hs_winograd_gains(int tile) {
                                 HS_GAIN_6(2.0f, 0.25f, 1.0f),
                                 HS_GAIN_6(2.0f, 0.25f, 1.0f),
                                 end};
-    return tile == 6 ? g6 : tile == 4 ? g4 : g2;
+    static const float g0[1] = {1};
+    return tile == 6 ? g6 : tile == 4 ? g4 : tile == 2 ? g2 : g0;
 }
 
 /* ---------------------------------------------------------------- input -- */
@@ -88,7 +89,7 @@ static float hs_winograd_largest(const float *const *pixel, int count, int chann
 float HS_KERNEL(hs_winograd_scale)(int tile, const float *const *pixel, int channels,
                                    float *factors) {
     const float *gain = hs_winograd_gains(tile);
-    int alpha = tile + 2;
+    int alpha = tile ? tile + 2 : 1;
     float largest = hs_winograd_largest(pixel, alpha * alpha, channels);
     bool none = largest < HS_FIXED_LEAST;
     for (int y = 0; y < alpha; y++)
@@ -112,14 +113,14 @@ HS_INLINE hs_fixed_pairs hs_winograd_fix(const float *x, float factor) {
     return (hs_fixed_pairs)y;
 }
 
-void HS_KERNEL(hs_winograd_fix_chunk)(int positions, const float *x, const float *factors, float *v,
-                                      int64_t v_stride) {
-    for (int e = 0; e < positions; e++, x += HS_WINO_CHUNK)
+void HS_KERNEL(hs_winograd_fix_chunks)(int count, const float *x, const float *factors, int step,
+                                       float *v, int64_t v_stride) {
+    for (int e = 0; e < count; e++, x += HS_WINO_CHUNK, factors += step, v += v_stride)
 #pragma GCC unroll 2
         for (int i = 0; i < HS_FIXED_PAIRS; i += HS_FIXED_LANES) {
-            hs_fixed_pairs lower = hs_winograd_fix(x + i, factors[e]);
-            hs_fixed_pairs upper = hs_winograd_fix(x + i + HS_FIXED_PAIRS, factors[e]);
-            *(hs_fixed_pairs *)(v + e * v_stride + i) = (lower & 0xffff) | upper << 16;
+            hs_fixed_pairs lower = hs_winograd_fix(x + i, *factors);
+            hs_fixed_pairs upper = hs_winograd_fix(x + i + HS_FIXED_PAIRS, *factors);
+            *(hs_fixed_pairs *)(v + i) = (lower & 0xffff) | upper << 16;
         }
 }
 
@@ -199,8 +200,8 @@ static void hs_winograd_taps(const hs_winograd_kernel *kernel, int panel, int fi
     for (int c = 0; c < count; c++)
         for (int k = 0; k < HS_WINO_PANEL && k < outputs; k++) {
             int64_t at = (out + k) * kernel->out_stride + (first + c) * kernel->in_stride;
-            for (int tap = 0; tap < 9; tap++) {
-                int64_t w = at + (kernel->flip ? 8 - tap : tap);
+            for (int tap = 0; tap < kernel->taps; tap++) {
+                int64_t w = at + (kernel->flip ? kernel->taps - 1 - tap : tap);
                 taps[c][tap][k] = kernel->half ? hs_bf16_to_f32(kernel->half[w]) : kernel->w[w];
             }
         }
@@ -238,56 +239,90 @@ static void hs_winograd_pack_pairs(const hs_fixed_lanes *u, int channels, int at
         }
 }
 
-/* U of a chain at one position and, after it, the scales; rows [channels][3] are G g. */
-static void hs_winograd_pack_chain(const float *g, const hs_fixed_lanes (*rows)[3], int channels,
-                                   float gain, float *packed) {
+/* A chain at one position, as floats, and of each output the sum and the largest size. */
+typedef struct hs_fixed_chain {
     hs_fixed_lanes u[HS_FIXED_CHANNELS];
     hs_vec sum[HS_WINO_VECTORS], most[HS_WINO_VECTORS];
+} hs_fixed_chain;
+
+HS_INLINE void hs_winograd_put_value(hs_fixed_chain *chain, int c, int j, hs_vec x) {
+    hs_vec size = (hs_vec)((hs_ivec)x & 0x7fffffff);
+    hs_store(chain->u[c] + j * HS_LANES, x);
+    chain->sum[j] += size;
+    chain->most[j] = (hs_vec)hs_max_bits((hs_ivec)chain->most[j], (hs_ivec)size);
+}
+
+HS_INLINE void hs_winograd_begin_chain(hs_fixed_chain *chain) {
 #pragma GCC unroll 4
     for (int j = 0; j < HS_WINO_VECTORS; j++)
-        sum[j] = most[j] = (hs_vec){0};
-    for (int c = 0; c < channels; c++)
-#pragma GCC unroll 4
-        for (int j = 0; j < HS_WINO_VECTORS; j++) {
-            hs_vec x = hs_winograd_times_g(g, rows[c], 1, j * HS_LANES);
-            hs_vec size = (hs_vec)((hs_ivec)x & 0x7fffffff);
-            hs_store(u[c] + j * HS_LANES, x);
-            sum[j] += size;
-            most[j] = (hs_vec)hs_max_bits((hs_ivec)most[j], (hs_ivec)size);
-        }
+        chain->sum[j] = chain->most[j] = (hs_vec){0};
+}
+
+/* The integers and, after them, the scales. */
+static void hs_winograd_pack_chain(const hs_fixed_chain *chain, int channels, float gain,
+                                   float *packed) {
     float *scales = packed + channels / 2 * HS_WINO_PANEL;
     for (int j = 0; j < HS_WINO_VECTORS; j++) {
         float factor[HS_LANES];
         int at = j * HS_LANES;
-        hs_winograd_factors(sum[j], most[j], channels, gain, factor, scales + at);
-        hs_winograd_pack_pairs(u, channels, at, factor, packed);
+        hs_winograd_factors(chain->sum[j], chain->most[j], channels, gain, factor, scales + at);
+        hs_winograd_pack_pairs(chain->u, channels, at, factor, packed);
+    }
+}
+
+/* All positions of G g G^T; `position` floats apart, as gains are in a row and a column. */
+static void hs_winograd_transform_chain(int tile, const hs_fixed_lanes (*taps)[9], int channels,
+                                        float *packed, int64_t position) {
+    const hs_winograd_row *exact = HS_KERNEL(hs_winograd_g_of)(tile);
+    const float *gain = hs_winograd_gains(tile);
+    hs_fixed_lanes rows[HS_FIXED_CHANNELS][3];
+    hs_fixed_chain chain;
+    float g[8][3];
+    for (int i = 0; i < 3 * (tile + 2); i++)
+        g[i / 3][i % 3] = (float)exact[i / 3][i % 3];
+    for (int y = 0; y < tile + 2; y++) {
+        for (int c = 0; c < channels; c++)
+            for (int x = 0; x < 3; x++)
+                for (int at = 0; at < HS_WINO_PANEL; at += HS_LANES)
+                    hs_store(rows[c][x] + at, hs_winograd_times_g(g[y], taps[c] + x, 3, at));
+        for (int x = 0; x < tile + 2; x++, packed += position) {
+            hs_winograd_begin_chain(&chain);
+            for (int c = 0; c < channels; c++)
+#pragma GCC unroll 4
+                for (int j = 0; j < HS_WINO_VECTORS; j++)
+                    hs_winograd_put_value(&chain, c, j,
+                                          hs_winograd_times_g(g[x], rows[c], 1, j * HS_LANES));
+            hs_winograd_pack_chain(&chain, channels, gain[y] * gain[x], packed);
+        }
+    }
+}
+
+/* Tap by tap, as they are. */
+static void hs_winograd_plain_chain(int count, const hs_fixed_lanes (*taps)[9], int channels,
+                                    float *packed, int64_t position) {
+    hs_fixed_chain chain;
+    for (int tap = 0; tap < count; tap++, packed += position) {
+        hs_winograd_begin_chain(&chain);
+        for (int c = 0; c < channels; c++)
+            for (int j = 0; j < HS_WINO_VECTORS; j++)
+                hs_winograd_put_value(&chain, c, j, hs_load(taps[c][tap] + j * HS_LANES));
+        hs_winograd_pack_chain(&chain, channels, 1, packed);
     }
 }
 
 void HS_KERNEL(hs_winograd_weights_fixed)(const hs_winograd_kernel *kernel, int panel,
                                           float *packed) {
-    const hs_winograd_row *exact = HS_KERNEL(hs_winograd_g_of)(kernel->tile);
-    const float *gain = hs_winograd_gains(kernel->tile);
-    int alpha = kernel->tile + 2, chunks = hs_winograd_ceil(kernel->in_c, HS_WINO_CHUNK);
-    int64_t chain_floats = HS_FIXED_CHANNELS / 2 * HS_WINO_PANEL + HS_WINO_PANEL;
-    int64_t position = (int64_t)chunks * HS_FIXED_PAIRS * HS_WINO_PANEL +
-                       hs_winograd_ceil(chunks, HS_WINO_FIXED_CHAIN) * HS_WINO_PANEL;
-    hs_fixed_lanes taps[HS_FIXED_CHANNELS][9], rows[HS_FIXED_CHANNELS][3];
-    float g[8][3];
-    for (int i = 0; i < 3 * alpha; i++)
-        g[i / 3][i % 3] = (float)exact[i / 3][i % 3];
-    for (int first = 0; first < kernel->in_c; first += HS_FIXED_CHANNELS) {
+    int chunks = hs_winograd_ceil(kernel->in_c, HS_WINO_CHUNK);
+    int64_t position = hs_winograd_fixed_floats(chunks);
+    int64_t chain_floats = hs_winograd_fixed_floats(HS_WINO_FIXED_CHAIN);
+    hs_fixed_lanes taps[HS_FIXED_CHANNELS][9];
+    for (int first = 0; first < kernel->in_c; first += HS_FIXED_CHANNELS, packed += chain_floats) {
         int rest = kernel->in_c - first, some = rest < HS_FIXED_CHANNELS ? rest : HS_FIXED_CHANNELS;
         int channels = hs_winograd_ceil(some, HS_WINO_CHUNK) * HS_WINO_CHUNK;
         hs_winograd_taps(kernel, panel, first, some, taps);
-        float *to = packed + first / HS_FIXED_CHANNELS * chain_floats;
-        for (int y = 0; y < alpha; y++) {
-            for (int c = 0; c < channels; c++)
-                for (int x = 0; x < 3; x++)
-                    for (int at = 0; at < HS_WINO_PANEL; at += HS_LANES)
-                        hs_store(rows[c][x] + at, hs_winograd_times_g(g[y], taps[c] + x, 3, at));
-            for (int x = 0; x < alpha; x++, to += position)
-                hs_winograd_pack_chain(g[x], rows, channels, gain[y] * gain[x], to);
-        }
+        if (kernel->tile)
+            hs_winograd_transform_chain(kernel->tile, taps, channels, packed, position);
+        else
+            hs_winograd_plain_chain(kernel->taps, taps, channels, packed, position);
     }
 }

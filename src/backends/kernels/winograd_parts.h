@@ -70,6 +70,12 @@ HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
     return (floats + 1023) / 1024 * 1024 + 16;
 }
 
+/* The same of fixed factors. */
+HS_INLINE int64_t hs_winograd_fixed_floats(int chunks) {
+    return (int64_t)(chunks * HS_WINO_CHUNK / 2 + hs_winograd_ceil(chunks, HS_WINO_FIXED_CHAIN)) *
+           HS_WINO_PANEL;
+}
+
 /* The first `count` < LANES floats; the others are 0. */
 HS_INLINE hs_vec hs_wino_load_some(const float *x, int count) {
     hs_vec v = {0};
@@ -102,8 +108,10 @@ HS_INLINE hs_vec hs_wino_round(hs_vec x) {
     HS_WINO_6(__VA_ARGS__)                                                                         \
     HS_WINO_CASE(7, __VA_ARGS__)                                                                   \
     HS_WINO_CASE(8, __VA_ARGS__)                                                                   \
-    HS_WINO_CASE(9, __VA_ARGS__) HS_WINO_CASE(10, __VA_ARGS__) HS_WINO_CASE(11, __VA_ARGS__)       \
-        HS_WINO_CASE(12, __VA_ARGS__) HS_WINO_CASE(13, __VA_ARGS__) HS_WINO_CASE(14, __VA_ARGS__)
+    HS_WINO_CASE(9, __VA_ARGS__)                                                                   \
+    HS_WINO_CASE(10, __VA_ARGS__)                                                                  \
+    HS_WINO_CASE(11, __VA_ARGS__)                                                                  \
+    HS_WINO_CASE(12, __VA_ARGS__) HS_WINO_CASE(13, __VA_ARGS__) HS_WINO_CASE(14, __VA_ARGS__)
 #if HS_WINO_ROWS == 14
 #define HS_WINO_REST(...) HS_WINO_14(__VA_ARGS__)
 #elif HS_WINO_ROWS == 6
@@ -149,12 +157,13 @@ void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel
 /* The same with fixed factors (winograd_fixed.c), and the scale of V of this tile. */
 float HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *const *pixel, int channels,
                                          float *v, int64_t v_stride, int64_t chunk_stride);
-/* Its parts: the scale, and by what to multiply each position; then 16 channels of all
- * positions, x [positions][CHUNK], as integers to where V lies. */
+/* Its parts: the scale, and by what to multiply each position (tile 0: of one pixel); then
+ * x [count][CHUNK] as integers to where V lies, each row times its factor, which are `step`
+ * floats apart. */
 float HS_KERNEL(hs_winograd_scale)(int tile, const float *const *pixel, int channels,
                                    float *factors);
-void HS_KERNEL(hs_winograd_fix_chunk)(int positions, const float *x, const float *factors, float *v,
-                                      int64_t v_stride);
+void HS_KERNEL(hs_winograd_fix_chunks)(int count, const float *x, const float *factors, int step,
+                                       float *v, int64_t v_stride);
 /* M from fixed factors; `scales` of V, of these tiles. */
 void HS_KERNEL(hs_winograd_product_fixed)(int rows, int chunks, const float *v, const float *u,
                                           const float *scales, float *m, bool more,
@@ -193,5 +202,7 @@ hs_winograd_make HS_KERNEL(hs_winograd_make);
 hs_winograd_weights HS_KERNEL(hs_winograd_weights);
 hs_winograd_load HS_KERNEL(hs_winograd_load);
 hs_winograd_run HS_KERNEL(hs_winograd_run);
+hs_conv_fixed_make HS_KERNEL(hs_conv_fixed_make);
+hs_conv_fixed_run HS_KERNEL(hs_conv_fixed_run);
 
 #endif

@@ -261,7 +261,8 @@ HS_INLINE float hs_winograd_input_tile_fixed(int tile, const float *const *pixel
             in.count = channels > c ? channels - c : 0;
             hs_winograd_input_all(tile, &in);
         }
-        HS_KERNEL(hs_winograd_fix_chunk)((tile + 2) * (tile + 2), chunk, factors, v, v_stride);
+        HS_KERNEL(hs_winograd_fix_chunks)
+        ((tile + 2) * (tile + 2), chunk, factors, 1, v, v_stride);
     }
     return scale;
 }

@@ -1,6 +1,7 @@
 /*
  * Convolution: most of those of 3x3 and stride 1 go to winograd.c, small ones of few
- * channels to narrow.c; the others are oneDNN primitives for one band of rows of one item.
+ * channels to narrow.c, with fixed factors what is left to conv_fixed.c; the others are oneDNN
+ * primitives for one band of rows of one item.
  *
  *   rows of the item     0 ........ R ........ 2R ...... OH
  *   tasks (per item)     |  band 0  |  band 1  |  band 2  |
@@ -389,6 +390,11 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
     int count = hs_od_parts(p, conv->input[0], parts), tile = hs_od_winograd_tile(p, &s, s.in_c);
     if (tile) {
         HS_TRY(hs_od_plan_winograd(p, &s, tile, parts, count, residual, item_bias));
+        hs_od_release(p, conv->input[0]);
+        return HS_OK;
+    }
+    if (hs_od_is_fixed(p, &s)) {
+        HS_TRY(hs_od_plan_fixed(p, &s, parts, count, residual, item_bias));
         hs_od_release(p, conv->input[0]);
         return HS_OK;
     }

@@ -28,6 +28,9 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
  * are made anew in every pass rather than kept. `model`: bytes of all weights in float32. */
 bool hs_od_conv_fresh(int tile, int64_t tiles, int64_t bytes, int64_t model);
 
+/* What the factors of this convolution's products are. in_c: of all parts. */
+hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c);
+
 /* The tile for this convolution; 0 also where the kernel is not 3x3, or the
  * stride or padding not 1. in_c: of all parts. */
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c);
@@ -41,6 +44,13 @@ int hs_od_node_tile(const hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
                               const hs_od_part *parts, int count, hs_od_place residual,
                               hs_od_place item_bias);
+
+/* Whether the convolution, not one of those with a tile, has fixed factors: conv_fixed.c. */
+bool hs_od_is_fixed(const hs_od_planner *p, const hs_od_conv_spec *s);
+
+/* Plan its step; all else as hs_od_plan_winograd. */
+hs_status hs_od_plan_fixed(hs_od_planner *p, const hs_od_conv_spec *s, const hs_od_part *parts,
+                           int count, hs_od_place residual, hs_od_place item_bias);
 
 /* Whether the convolution is so small that its sums are made in double: narrow.c. */
 bool hs_od_is_narrow(const hs_od_planner *p, const hs_od_conv_spec *s);

@@ -188,11 +188,12 @@ hs_status hs_od_weight_half(hs_od_planner *p, hs_value weight, const float **out
  * outputs, and it is flipped. */
 hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int channels,
                             bool adjoint, const dnnl_memory_desc_t *md, const float **out);
-/* A share of a 3x3 kernel for the Winograd convolution (kernels/winograd.h). */
+/* A share of a kernel for the convolutions of kernels/winograd.h and conv_fixed.h. */
 typedef struct hs_od_winograd_weight {
-    int tile, panels;
+    int tile, taps; /* 9; with tile 0 (kernels/conv_fixed.h) as the kernel has */
+    int panels;     /* 0: the weight is of another kind */
     int64_t panel_floats;
-    int64_t outputs, inputs; /* of the whole kernel, o,i,3,3 */
+    int64_t outputs, inputs; /* of the whole kernel, o,i,h,w */
     int first, channels;     /* slice of the inputs */
     bool adjoint;            /* these are then the outputs, and the kernel is flipped */
     hs_factors factors;

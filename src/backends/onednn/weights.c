@@ -110,11 +110,11 @@ static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
     return a->tensor->data == b->tensor->data && a->plain == b->plain && a->half == b->half &&
            a->first == b->first && a->channels == b->channels && a->adjoint == b->adjoint &&
            a->floats == b->floats && a->winograd.tile == b->winograd.tile &&
-           a->winograd.panels == b->winograd.panels && a->winograd.first == b->winograd.first &&
-           a->winograd.channels == b->winograd.channels &&
+           a->winograd.taps == b->winograd.taps && a->winograd.panels == b->winograd.panels &&
+           a->winograd.first == b->winograd.first && a->winograd.channels == b->winograd.channels &&
            a->winograd.adjoint == b->winograd.adjoint &&
            a->winograd.factors == b->winograd.factors &&
-           (a->plain || a->winograd.tile || dnnl_memory_desc_equal(&a->md, &b->md));
+           (a->plain || a->winograd.panels || dnnl_memory_desc_equal(&a->md, &b->md));
 }
 
 /* Find or add the entry, and have *out filled in when its data exist. */
@@ -181,14 +181,15 @@ hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int ch
 hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd,
                                          const float *plain) {
     bool adjoint = winograd->adjoint; /* its inputs are the kernel's outputs */
-    int64_t row = winograd->inputs * 9;
+    int64_t taps = winograd->taps, row = winograd->inputs * taps;
     return (hs_winograd_kernel){
         .tile = winograd->tile,
+        .taps = winograd->taps,
         .out_c = adjoint ? winograd->channels : (int)winograd->outputs,
         .in_c = adjoint ? (int)winograd->outputs : winograd->channels,
-        .w = plain + winograd->first * 9,
-        .out_stride = adjoint ? 9 : row,
-        .in_stride = adjoint ? row : 9,
+        .w = plain + winograd->first * taps,
+        .out_stride = adjoint ? taps : row,
+        .in_stride = adjoint ? row : taps,
         .flip = adjoint,
         .factors = winograd->factors,
     };
@@ -197,7 +198,7 @@ hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd,
 hs_winograd_kernel hs_od_winograd_half(const hs_od_winograd_weight *winograd, const float *plain) {
     hs_winograd_kernel kernel = hs_od_winograd_kernel(winograd, plain);
     kernel.w = NULL;
-    kernel.half = (const uint16_t *)plain + winograd->first * 9;
+    kernel.half = (const uint16_t *)plain + winograd->first * winograd->taps;
     return kernel;
 }
 
@@ -313,7 +314,7 @@ static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *
         status =
             hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
                     tensor->name, (long long)bad, (double)plain[bad]);
-    else if (w->winograd.tile)
+    else if (w->winograd.panels)
         hs_od_transform(c, w, plain);
     else if (!w->plain)
         status = hs_od_reorder(c, rank, w, plain, err);

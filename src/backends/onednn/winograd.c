@@ -37,7 +37,7 @@ typedef struct hs_od_prepare {
 #define HS_OD_BF16_CHANNELS 16
 #define HS_OD_BF16_KERNELS (256 * 256)
 
-static hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
+hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
     const hs_kernels *kernels = p->exec->kernels;
     if (!p->options->fast || in_c < HS_OD_BF16_CHANNELS || out_c < HS_OD_BF16_CHANNELS)
         return HS_FACTORS_F32;
@@ -173,6 +173,7 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         w->weights[i] = (hs_od_winograd_weight){
             .tile = w->plan.spec.tile,
+            .taps = 9,
             .factors = w->plan.spec.factors,
             .panels = w->plan.panels,
             .panel_floats = w->plan.panel_floats[i],

@@ -1,0 +1,190 @@
+/*
+ * Convolution by its definition with fixed factors (conv_fixed.h): what winograd_fixed.c says
+ * of V, U and M holds here with g = 1, where V is a pixel's channels under one tap.
+ *
+ *   src --(scale of the pixel, 16 bits)--> V [group of pixels][part, tap, chunk][pixel][16]
+ *   M [pixel][k] = sum over parts, taps, chains of V U
+ */
+#include <string.h>
+
+#include "backends/kernels/winograd_parts.h"
+
+/* V of a block should leave room in a second-level cache of 512 KB; weights of a chain are
+ * read from the first-level cache by all groups of a block. */
+#define HS_FIXED_BLOCK_BYTES 131072
+#define HS_FIXED_BLOCK_PIXELS 96
+#define HS_FIXED_LEAST_PIXELS 24
+#define HS_FIXED_ROUNDS 4 /* tasks for each of several threads */
+
+void HS_KERNEL(hs_conv_fixed_make)(const hs_conv_fixed_spec *spec, hs_conv_fixed_plan *plan) {
+    memset(plan, 0, sizeof *plan);
+    plan->spec = *spec;
+    int taps = spec->side * spec->side;
+    for (int i = 0; i < spec->part_count; i++) {
+        int chunks = hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK);
+        plan->panel_floats[i] = taps * hs_winograd_fixed_floats(chunks);
+        plan->chunks += taps * chunks;
+    }
+    plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
+    int64_t pixels = (int64_t)spec->h * spec->w, pixel_floats = plan->chunks * HS_WINO_CHUNK / 2;
+    int64_t fit = HS_FIXED_BLOCK_BYTES / 4 / pixel_floats, items = spec->items;
+    fit = fit < HS_FIXED_LEAST_PIXELS ? HS_FIXED_LEAST_PIXELS : fit;
+    fit = fit < HS_FIXED_BLOCK_PIXELS ? fit : HS_FIXED_BLOCK_PIXELS;
+    /* Blocks are as many as it takes; for threads to be busy smaller ones, and then ranges of
+     * panels, for each of which V is made again. */
+    int64_t wanted = spec->threads > 1 ? HS_FIXED_ROUNDS * spec->threads : 1;
+    int64_t blocks = (pixels + fit - 1) / fit, each = (wanted + items - 1) / items;
+    int64_t most = (pixels + HS_FIXED_LEAST_PIXELS - 1) / HS_FIXED_LEAST_PIXELS;
+    each = each < most ? each : most;
+    plan->blocks = (int)(blocks > each ? blocks : each);
+    plan->block = hs_winograd_ceil(pixels, plan->blocks);
+    int64_t splits = items * plan->blocks < spec->threads
+                         ? (spec->threads + items * plan->blocks - 1) / (items * plan->blocks)
+                         : 1;
+    plan->splits = splits < plan->panels ? (int)splits : plan->panels;
+    plan->task_count = plan->blocks * plan->splits;
+    plan->v_floats = hs_winograd_stride((plan->block + HS_WINO_ROWS) * pixel_floats);
+    plan->scale_floats = hs_winograd_stride(plan->block * (int64_t)spec->part_count * taps);
+    plan->scratch_floats = plan->v_floats + plan->scale_floats + plan->block * HS_WINO_PANEL;
+}
+
+/* A block of pixels of one item, cut into groups of at most ROWS. */
+typedef struct hs_fixed_block {
+    const hs_conv_fixed_plan *plan;
+    const hs_winograd_item *item;
+    int first, count, groups;
+    int begin[HS_FIXED_BLOCK_PIXELS / 2 + 1]; /* of each group, and the end of the last */
+    float *v, *scales, *m;                    /* scales [part, tap][block] */
+} hs_fixed_block;
+
+/* V of the group that begins at pixel `begin`. */
+HS_INLINE float *hs_fixed_group_v(const hs_fixed_block *b, int begin) {
+    return b->v + (int64_t)begin * b->plan->chunks * (HS_WINO_CHUNK / 2);
+}
+
+/* The pixel of a part under a tap of pixel `at` of the result, or NULL. */
+static const float *hs_fixed_pixel(const hs_fixed_block *b, int part, int tap, int at) {
+    const hs_conv_fixed_spec *s = &b->plan->spec;
+    int y = at / s->w * s->stride - s->pad_top + tap / s->side;
+    int x = at % s->w * s->stride - s->pad_left + tap % s->side;
+    if (y < 0 || y >= s->in_h || x < 0 || x >= s->in_w)
+        return NULL;
+    return b->item->src[part] + ((int64_t)y * s->in_w + x) * s->part_c[part];
+}
+
+/* One pixel's channels as integers, `stride` floats from chunk to chunk. */
+static float hs_fixed_load_pixel(const float *pixel, int channels, float *v, int64_t stride) {
+    int whole = channels / HS_WINO_CHUNK;
+    if (!pixel) {
+        for (int c = 0; c < channels; c += HS_WINO_CHUNK, v += stride)
+            memset(v, 0, HS_WINO_CHUNK / 2 * sizeof *v);
+        return 0;
+    }
+    float factor, scale = HS_KERNEL(hs_winograd_scale)(0, &pixel, channels, &factor);
+    HS_KERNEL(hs_winograd_fix_chunks)(whole, pixel, &factor, 0, v, stride);
+    if (channels % HS_WINO_CHUNK) {
+        float rest[HS_WINO_CHUNK] = {0};
+        memcpy(rest, pixel + whole * HS_WINO_CHUNK,
+               (size_t)(channels % HS_WINO_CHUNK) * sizeof *rest);
+        HS_KERNEL(hs_winograd_fix_chunks)(1, rest, &factor, 0, v + whole * stride, stride);
+    }
+    return scale;
+}
+
+static void hs_fixed_load(const hs_fixed_block *b) {
+    const hs_conv_fixed_spec *s = &b->plan->spec;
+    int taps = s->side * s->side;
+    for (int group = 0; group < b->groups; group++) {
+        int begin = b->begin[group], end = b->begin[group + 1];
+        int64_t stride = (end - begin) * (HS_WINO_CHUNK / 2);
+        for (int i = begin; i < end; i++) {
+            float *v = hs_fixed_group_v(b, begin) + (i - begin) * (HS_WINO_CHUNK / 2);
+            float *scale = b->scales + i;
+            for (int part = 0; part < s->part_count; part++)
+                for (int tap = 0; tap < taps; tap++, scale += b->plan->block) {
+                    int channels = s->part_c[part];
+                    const float *pixel = hs_fixed_pixel(b, part, tap, b->first + i);
+                    *scale = hs_fixed_load_pixel(pixel, channels, v, stride);
+                    v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * stride;
+                }
+        }
+    }
+}
+
+/* M of one panel: chain by chain, so that its weights stay in the first-level cache. */
+static void hs_fixed_multiply(const hs_fixed_block *b, int panel) {
+    const hs_conv_fixed_spec *s = &b->plan->spec;
+    int taps = s->side * s->side, chunk = 0;
+    const float *scales = b->scales;
+    for (int part = 0; part < s->part_count; part++) {
+        const float *u = b->item->weights[part] + panel * b->plan->panel_floats[part];
+        int chunks = hs_winograd_ceil(s->part_c[part], HS_WINO_CHUNK);
+        for (int tap = 0; tap < taps; tap++, scales += b->plan->block)
+            for (int c = 0; c < chunks; c += HS_WINO_FIXED_CHAIN) {
+                int count = chunks - c < HS_WINO_FIXED_CHAIN ? chunks - c : HS_WINO_FIXED_CHAIN;
+                int64_t floats = hs_winograd_fixed_floats(count);
+                hs_winograd_ahead ahead = {(uintptr_t)(u + floats),
+                                           HS_WINO_PANEL * sizeof(float) / (size_t)b->groups};
+                uintptr_t share = (uintptr_t)floats * sizeof(float) / (uintptr_t)b->groups;
+                for (int group = 0; group < b->groups; group++) {
+                    int begin = b->begin[group], rows = b->begin[group + 1] - begin;
+                    HS_KERNEL(hs_winograd_product_fixed)
+                    (rows, count,
+                     hs_fixed_group_v(b, begin) + (int64_t)chunk * rows * (HS_WINO_CHUNK / 2), u,
+                     scales + begin, b->m + begin * HS_WINO_PANEL, chunk > 0, &ahead);
+                    ahead.next += share;
+                }
+                u += floats;
+                chunk += count;
+            }
+    }
+}
+
+/* M of one panel, plus bias and residual, to where its pixels lie. */
+static void hs_fixed_save(const hs_fixed_block *b, int panel) {
+    const hs_winograd_item *item = b->item;
+    int out_c = b->plan->spec.out_c, k = panel * HS_WINO_PANEL;
+    int count = out_c - k < HS_WINO_PANEL ? out_c - k : HS_WINO_PANEL;
+    for (int i = 0; i < b->count; i++) {
+        int64_t at = (int64_t)(b->first + i) * out_c + k;
+        const float *m = b->m + i * HS_WINO_PANEL;
+        for (int j = 0; j < count; j += HS_LANES) {
+            int some = count - j < HS_LANES ? count - j : HS_LANES;
+            hs_vec y = hs_load(m + j);
+            if (item->bias)
+                y += some < HS_LANES ? hs_wino_load_some(item->bias + k + j, some)
+                                     : hs_load(item->bias + k + j);
+            if (item->residual)
+                y += some < HS_LANES ? hs_wino_load_some(item->residual + at + j, some)
+                                     : hs_load(item->residual + at + j);
+            if (some < HS_LANES)
+                hs_wino_store_some(item->dst + at + j, y, some);
+            else
+                hs_store(item->dst + at + j, y);
+        }
+    }
+}
+
+void HS_KERNEL(hs_conv_fixed_run)(const hs_conv_fixed_plan *plan, int task,
+                                  const hs_winograd_item *item, float *scratch) {
+    int block = task / plan->splits, split = task % plan->splits;
+    int64_t pixels = (int64_t)plan->spec.h * plan->spec.w;
+    int first = (int)(block * pixels / plan->blocks);
+    hs_fixed_block b = {.plan = plan,
+                        .item = item,
+                        .first = first,
+                        .count = (int)((block + 1) * pixels / plan->blocks) - first,
+                        .v = scratch,
+                        .scales = scratch + plan->v_floats,
+                        .m = scratch + plan->v_floats + plan->scale_floats};
+    b.groups = hs_winograd_ceil(b.count, HS_WINO_ROWS);
+    for (int group = 0; group <= b.groups; group++)
+        b.begin[group] = b.count * group / b.groups;
+    int panel = (int)((int64_t)split * plan->panels / plan->splits);
+    int last = (int)((int64_t)(split + 1) * plan->panels / plan->splits);
+    hs_fixed_load(&b);
+    for (; panel < last; panel++) {
+        hs_fixed_multiply(&b, panel);
+        hs_fixed_save(&b, panel);
+    }
+}
