@@ -141,7 +141,7 @@ typedef struct hs_denoiser hs_denoiser;
 
 typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_kind;
 
-/* FAST: the factors of most 3x3 convolutions are rounded, sums and all else stay float32
+/* FAST: the factors of most convolutions are rounded, sums and all else stay float32
  * or as exact. It halves the memory of these weights at least. CPUs that multiply bf16 (AMX,
  * or else AVX-512 BF16) round to that; with AVX2, factors are integers of 16 bits with a
  * scale, of which such a CPU adds two products at once. Others round the kernels of many

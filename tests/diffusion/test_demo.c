@@ -119,7 +119,7 @@ static void test_batches_and_threads(void **state) {
 }
 
 /* fast: one pass of two noisy samples differs from that of float32 by what rounded
- * factors make of it (observed: rms 4e-3 of eps with bf16, where PyTorch's makes 5e-3; 1.5e-3
+ * factors make of it (observed: rms 4e-3 of eps with bf16, where PyTorch's makes 5e-3; 7e-4
  * with 16 bits and a scale, AVX2), the same for any number of
  * threads and for any batch; and products refuse it. */
 static void test_fast(void **state) {
