@@ -13,8 +13,6 @@
 #include "base/mem.h"
 #include "support.h"
 
-static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
-
 typedef struct fixed_case {
     hs_conv_fixed_spec spec;
     bool bias, residual;
@@ -171,8 +169,8 @@ static void test_sizes(void **state) {
         fixed_data d;
         make_data(&one, &d);
         direct(&one, &d);
-        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-            const hs_kernels *kernels = hs_kernels_named(isas[i]);
+        for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+            const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
             if (!kernels)
                 continue;
             run(kernels, &one, &d);
@@ -208,8 +206,8 @@ static void test_limits(void **state) {
         for (int64_t i = 0; i < 20 * 300; i++)
             d.w[i] = i % 300 == 7 ? 2.0f : 1.5f;
         direct(&c, &d);
-        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-            const hs_kernels *kernels = hs_kernels_named(isas[i]);
+        for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+            const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
             if (!kernels)
                 continue;
             run(kernels, &c, &d);
@@ -230,8 +228,8 @@ static void test_pixels(void **state) {
         for (int q = 0; q < 40; q++)
             d.src[0][i * 40 + q] = i < 2 || q == 39 ? values[i] : 1;
     direct(&c, &d);
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[i]);
+    for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
         if (!kernels)
             continue;
         run(kernels, &c, &d);
@@ -256,8 +254,8 @@ static void test_cuts(void **state) {
     size_t bytes = (size_t)(d.pixels * c.spec.out_c) * sizeof(float);
     float *first = malloc(bytes);
     assert_non_null(first);
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[i]);
+    for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
         if (!kernels)
             continue;
         for (c.spec.threads = 1; c.spec.threads <= 64; c.spec.threads *= 2) {

@@ -11,8 +11,7 @@
 #include "base/mem.h"
 #include "support.h"
 
-static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
-#define ISAS ((int)(sizeof isas / sizeof *isas))
+#define ISAS ((int)(HS_KERNEL_ISAS))
 
 static float *random_floats(uint64_t seed, int64_t count) {
     float *x = hs_alloc_aligned((size_t)count, sizeof *x);
@@ -59,7 +58,7 @@ static void check_gemm(const hs_kernels *kernels, int m, int n, int k) {
 static void test_gemm(void **state) {
     static const int sizes[] = {1, 2, 5, 13, 16, 31, 47, 64};
     for (int isa = 0; isa < ISAS; isa++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[isa]);
         for (int i = 0; kernels && i < 8; i++)
             for (int j = 0; j < 8; j++)
                 for (int k = 0; k < 8; k += 3)
@@ -91,7 +90,7 @@ static void check_silu(const hs_kernels *kernels, int channels) {
 
 static void test_silu(void **state) {
     for (int isa = 0; isa < ISAS; isa++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[isa]);
         for (int channels = 1; kernels && channels <= 70; channels += 3)
             check_silu(kernels, channels);
     }
@@ -116,7 +115,7 @@ static void check_softmax(const hs_kernels *kernels, int columns) {
 
 static void test_softmax(void **state) {
     for (int isa = 0; isa < ISAS; isa++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[isa]);
         for (int columns = 1; kernels && columns <= 70; columns++)
             check_softmax(kernels, columns);
     }
@@ -142,7 +141,7 @@ static void check_sums(const hs_kernels *kernels, int pixels, int channels) {
 
 static void test_sums(void **state) {
     for (int isa = 0; isa < ISAS; isa++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[isa]);
         for (int channels = 1; kernels && channels <= 70; channels += 3)
             for (int pixels = 1; pixels < 80; pixels += 13)
                 check_sums(kernels, pixels, channels);
@@ -187,7 +186,7 @@ static void check_slopes(const hs_kernels *kernels, int channels, bool with_x, b
 
 static void test_slopes(void **state) {
     for (int isa = 0; isa < ISAS; isa++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[isa]);
         for (int channels = 1; kernels && channels <= 70; channels += 3)
             for (int with = 1; with < 4; with++)
                 check_slopes(kernels, channels, with & 1, with & 2);
@@ -229,7 +228,7 @@ static void check_narrow(const hs_kernels *kernels, int pixels, int in_c, int ou
 
 static void test_narrow(void **state) {
     for (int isa = 0; isa < ISAS; isa++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[isa]);
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[isa]);
         for (int out_c = 1; kernels && out_c <= 37; out_c += 3)
             for (int pixels = 1; pixels < 20; pixels += 3)
                 check_narrow(kernels, pixels, 1 + pixels % 8, out_c, 1 + pixels % 2);

@@ -14,8 +14,6 @@
 #include "base/tensor.h"
 #include "support.h"
 
-static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
-
 typedef struct wino_case {
     hs_winograd_spec spec;
     bool bias, residual;
@@ -220,8 +218,8 @@ static void check(const wino_case *c, double rms, double max, wino_errors *large
     wino_data d;
     make_data(c, 11, &d);
     direct(c, &d);
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[i]);
+    for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
         if (!kernels)
             continue;
         winograd(kernels, c, &d, i % 2 == 0);
@@ -331,8 +329,8 @@ static void test_fixed_pixels(void **state) {
         for (int64_t i = 0; i < 9 * 20 * 300; i++)
             d.w[i] = 0.5f;
         direct(&c, &d);
-        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-            const hs_kernels *kernels = hs_kernels_named(isas[i]);
+        for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+            const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
             if (!kernels)
                 continue;
             winograd(kernels, &c, &d, false);
@@ -389,8 +387,8 @@ static void test_cuts(void **state) {
         hs_factors factors;
     } ways[] = {{4, HS_FACTORS_F32}, {4, HS_FACTORS_BF16},  {1, HS_FACTORS_BF16},
                 {6, HS_FACTORS_F32}, {4, HS_FACTORS_FIXED}, {6, HS_FACTORS_FIXED}};
-    for (size_t i = 0; i < 6 * sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[i / 6]);
+    for (size_t i = 0; i < 6 * HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / 6]);
         if (!kernels)
             continue;
         wino_case c = {.spec = {.h = 30, .w = 27, .out_c = 70, .tile = 4, .part_count = 1}};
@@ -437,8 +435,8 @@ static void test_cuts(void **state) {
 static void test_items(void **state) {
     enum { items = 19 };
     static const int shapes[][3] = {{8, 8, 4}, {5, 9, 4}, {8, 8, 2}, {8, 16, 4}, {12, 18, 6}};
-    for (size_t i = 0; i < 10 * sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *kernels = hs_kernels_named(isas[i / 10]);
+    for (size_t i = 0; i < 10 * HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / 10]);
         if (!kernels)
             continue;
         const int *shape = shapes[i % 5];

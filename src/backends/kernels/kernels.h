@@ -36,7 +36,7 @@ typedef struct hs_narrow_conv {
 } hs_narrow_conv;
 
 typedef struct hs_kernels {
-    const char *isa; /* "amx", "avx512bf16", "avx512", "avx2", "generic" */
+    const char *isa; /* one of hs_kernel_isas */
     bool bf16;       /* it multiplies pairs of bf16 */
     bool fixed;      /* where rounding is allowed, factors of 16 bits win (winograd_fixed.c) */
     bool matrices;   /* it multiplies matrices of bf16: tile 1 is the fast one (winograd.h) */
@@ -95,6 +95,10 @@ typedef struct hs_kernels {
     hs_conv_fixed_make *conv_fixed_make;
     hs_conv_fixed_run *conv_fixed_run;
 } hs_kernels;
+
+/* Names of all tables, the best first. */
+#define HS_KERNEL_ISAS 7
+extern const char *const hs_kernel_isas[HS_KERNEL_ISAS];
 
 /* The best table that this CPU runs. */
 const hs_kernels *hs_kernels_get(void);

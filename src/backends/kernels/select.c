@@ -1,5 +1,8 @@
 /* Which table this CPU runs. */
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,12 +13,20 @@
 extern const hs_kernels hs_kernels_generic;
 #if defined(__x86_64__)
 extern const hs_kernels hs_kernels_avx2;
+extern const hs_kernels hs_kernels_avxvnni;
 extern const hs_kernels hs_kernels_avx512;
+extern const hs_kernels hs_kernels_avx512vnni;
 extern const hs_kernels hs_kernels_avx512bf16;
 extern const hs_kernels hs_kernels_amx;
 
 static int hs_has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+/* VNNI for registers of 256 bits in the encoding of AVX: leaf 7.1, EAX, bit 4. */
+static int hs_has_avxvnni(void) {
+    unsigned a, b, c, d;
+    return hs_has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
 static int hs_has_avx512(void) {
@@ -37,6 +48,9 @@ static int hs_has_amx(void) {
 }
 #endif
 
+const char *const hs_kernel_isas[HS_KERNEL_ISAS] = {"amx",     "avx512bf16", "avx512vnni", "avx512",
+                                                    "avxvnni", "avx2",       "generic"};
+
 const hs_kernels *hs_kernels_named(const char *isa) {
 #if defined(__x86_64__)
     if (!strcmp(isa, "amx"))
@@ -44,8 +58,13 @@ const hs_kernels *hs_kernels_named(const char *isa) {
     if (!strcmp(isa, "avx512bf16"))
         return hs_has_avx512() && __builtin_cpu_supports("avx512bf16") ? &hs_kernels_avx512bf16
                                                                        : NULL;
+    if (!strcmp(isa, "avx512vnni"))
+        return hs_has_avx512() && __builtin_cpu_supports("avx512vnni") ? &hs_kernels_avx512vnni
+                                                                       : NULL;
     if (!strcmp(isa, "avx512"))
         return hs_has_avx512() ? &hs_kernels_avx512 : NULL;
+    if (!strcmp(isa, "avxvnni"))
+        return hs_has_avxvnni() ? &hs_kernels_avxvnni : NULL;
     if (!strcmp(isa, "avx2"))
         return hs_has_avx2() ? &hs_kernels_avx2 : NULL;
 #endif
@@ -53,9 +72,8 @@ const hs_kernels *hs_kernels_named(const char *isa) {
 }
 
 const hs_kernels *hs_kernels_get(void) {
-    static const char *const isas[] = {"amx", "avx512bf16", "avx512", "avx2"};
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        const hs_kernels *best = hs_kernels_named(isas[i]);
+    for (int i = 0; i < HS_KERNEL_ISAS; i++) {
+        const hs_kernels *best = hs_kernels_named(hs_kernel_isas[i]);
         if (best)
             return best;
     }

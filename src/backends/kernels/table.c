@@ -30,9 +30,7 @@ extern const hs_kernels HS_KERNEL(hs_kernels);
 const hs_kernels HS_KERNEL(hs_kernels) = {
     .isa = HS_STRING(HS_ISA),
     .bf16 = HS_WINO_PAIRS,
-#if defined(__AVX2__) && !defined(__AVX512F__)
-    .fixed = true,
-#endif
+    .fixed = HS_WINO_FIXED,
 #if defined(__AMX_BF16__)
     .matrices = true,
 #endif

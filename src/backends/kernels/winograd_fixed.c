@@ -1,6 +1,7 @@
 /*
  * Winograd's products with fixed-point factors: integers of 16 bits, two products of which
- * an AVX2 processor adds in one instruction, where it does one of float32.
+ * an AVX2 processor adds in one instruction, and one with VNNI to their sum besides, where
+ * it does one of float32.
  *
  *   V = v (b / 2^15) g     v: |v| < 2^15; b: the largest of the tile's pixels, all channels
  *                          of the part; g: the most that its position makes of pixels <= 1
@@ -128,8 +129,12 @@ void HS_KERNEL(hs_winograd_fix_chunks)(int count, const float *x, const float *f
 
 /* sum + the two products of each pair. */
 HS_INLINE hs_ivec hs_winograd_two(hs_ivec sum, hs_ivec x, hs_ivec w) {
-#if defined(__AVX512F__)
+#if defined(__AVX512VNNI__)
+    return (hs_ivec)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
+#elif defined(__AVX512F__)
     return sum + (hs_ivec)_mm512_madd_epi16((__m512i)x, (__m512i)w);
+#elif defined(__AVXVNNI__)
+    return (hs_ivec)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
 #elif defined(__AVX2__)
     return sum + (hs_ivec)_mm256_madd_epi16((__m256i)x, (__m256i)w);
 #else

@@ -108,9 +108,9 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
     const char *isa = kernels->isa;
     if (factors == HS_FACTORS_BF16 && kernels->matrices)
         return 1;
-    if (!strcmp(isa, "avx512") || !strcmp(isa, "avx512bf16") || !strcmp(isa, "amx"))
+    if (!strncmp(isa, "avx512", 6) || !strcmp(isa, "amx"))
         row = hs_od_conv_avx512;
-    else if (!strcmp(isa, "avx2"))
+    else if (!strncmp(isa, "avx", 3))
         row = hs_od_conv_avx2 + (factors != HS_FACTORS_FIXED);
     while (pixels < row->pixels || in_c < row->in || out_c < row->out ||
            in_c * out_c > row->kernels || (row->share && pixels * row->share < largest))
