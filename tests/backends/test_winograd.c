@@ -158,6 +158,29 @@ static hs_winograd_item item_of(const wino_case *c, wino_data *d, bool in_place)
     return item;
 }
 
+/* The sums that were left of each tile are those of what is in got. */
+static void check_sums(const wino_case *c, const hs_winograd_plan *plan, const wino_data *d,
+                       const float *sums) {
+    int tile = c->spec.tile, out_c = c->spec.out_c;
+    for (int t = 0; t < plan->tiles_x * plan->tiles_y; t++)
+        for (int k = 0; k < out_c; k++) {
+            double sum = 0, squares = 0, size = 0;
+            int top = t / plan->tiles_x * tile, left = t % plan->tiles_x * tile;
+            for (int y = top; y < top + tile && y < c->spec.h; y++)
+                for (int x = left; x < left + tile && x < c->spec.w; x++) {
+                    double value = (double)d->got[((int64_t)y * c->spec.w + x) * out_c + k];
+                    sum += value;
+                    size += fabs(value);
+                    squares += value * value;
+                }
+            const float *got = sums + (int64_t)t * 2 * out_c + k;
+            if (isfinite(sum)) {
+                assert_true(fabs((double)got[0] - sum) <= 2e-6 * size);
+                assert_true(fabs((double)got[out_c] - squares) <= 2e-6 * squares);
+            }
+        }
+}
+
 /* got = the convolution of each of c->spec.items, tasks from the last to the first. Their
  * weights are those of the first. */
 static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d, bool in_place) {
@@ -173,6 +196,9 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
     for (int part = 0, first = 0; part < c->spec.part_count; first += c->spec.part_c[part++])
         weights[part] = pack(kernels, c, d, &plan, part, first);
     int items = c->spec.items ? c->spec.items : 1;
+    int64_t sum_floats = 2LL * plan.tiles_x * plan.tiles_y * c->spec.out_c;
+    float *sums = hs_alloc_aligned((size_t)(items * sum_floats), sizeof *sums);
+    assert_non_null(sums);
     for (int first = 0; first < items; first += plan.merged) {
         hs_winograd_item item[HS_WINOGRAD_MERGED];
         int count = items - first < plan.merged ? items - first : plan.merged;
@@ -180,6 +206,7 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
             item[i] = item_of(c, d + first + i, in_place);
             memcpy(item[i].weights, weights, sizeof weights);
             item[i].v = v;
+            item[i].sums = c->spec.tile == 1 ? NULL : sums + (first + i) * sum_floats;
         }
         memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
         memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
@@ -188,6 +215,9 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
         for (int task = plan.task_count - 1; task >= 0; task--)
             kernels->winograd_run(&plan, task, item, count, scratch);
     }
+    for (int i = 0; i < items && c->spec.tile > 1; i++)
+        check_sums(c, &plan, d + i, sums + i * sum_floats);
+    free(sums);
     free(v);
     free(scratch);
     for (int part = 0; part < c->spec.part_count; part++)

@@ -346,6 +346,10 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
             t.bias = item->bias ? item->bias + k : NULL;
             t.residual = item->residual ? item->residual + at : NULL;
             t.dst = item->dst + at;
+            if (item->sums) {
+                t.sums = item->sums + tile * 2LL * spec->out_c + k;
+                t.squares = t.sums + spec->out_c;
+            }
             HS_KERNEL(hs_winograd_output)(spec->tile, &t);
         }
     }

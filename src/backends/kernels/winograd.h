@@ -98,6 +98,9 @@ typedef struct hs_winograd_item {
     const float *bias;                       /* [out_c], or NULL */
     const float *residual;                   /* as dst, added to the result; dst itself or NULL */
     float *dst;                              /* [h][w][out_c] */
+    float *sums;                             /* NULL (always with tile 1), or [tiles_y][tiles_x]
+                                                [2][out_c]: of a tile's results and of their
+                                                squares */
     float *v;                                /* of the first of merged items: [v_floats] if
                                                 load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;

@@ -194,13 +194,14 @@ const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile);
 /*
  * A^T M A of one tile and `count` <= PANEL channels, plus bias and residual
  * (NULL: none), into rows x columns pixels of dst, `row` and `pixel` floats
- * apart. residual lies like dst.
+ * apart. residual lies like dst. Their sums and those of their squares go to `sums` and
+ * `squares`, unless these are NULL.
  */
 typedef struct hs_winograd_output_tile {
     const float *m;
     int64_t m_stride;
     const float *bias, *residual;
-    float *dst;
+    float *dst, *sums, *squares;
     int64_t row, pixel;
     int rows, columns, count;
 } hs_winograd_output_tile;

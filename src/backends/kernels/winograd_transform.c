@@ -295,7 +295,7 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
             t[i][x] = y[i];
     }
     bool part = count < HS_LANES;
-    hs_vec bias = {0};
+    hs_vec bias = {0}, sum = {0}, squares = {0};
     if (o->bias)
         bias = part ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
 #pragma GCC unroll 6
@@ -314,11 +314,17 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
             if (o->residual)
                 value +=
                     part ? hs_wino_load_some(o->residual + at, count) : hs_load(o->residual + at);
+            sum += value;
+            squares += value * value;
             if (part)
                 hs_wino_store_some(o->dst + at, value, count);
             else
                 hs_store(o->dst + at, value);
         }
+    }
+    if (o->sums) {
+        hs_wino_store_some(o->sums + k, sum, count);
+        hs_wino_store_some(o->squares + k, squares, count);
     }
 }
 

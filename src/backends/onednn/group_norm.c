@@ -1,6 +1,7 @@
 /*
  * Group norm with what follows it: scale and shift by the time embedding, and
- * the activation. Two steps: sums of each channel over chunks of pixels, then
+ * the activation. Two steps: sums of each channel over chunks of pixels, or over the sums
+ * that a convolution left of its tiles (winograd.c), then
  * y = act(a x + b) with a and b from the sums. The input may be a concatenation
  * that is never made: its parts are read where they are. Where products with the
  * Jacobian are to read act'(a x + b), it is written beside y.
@@ -14,11 +15,12 @@
 
 typedef struct hs_od_norm {
     hs_od_step base;
-    int n, channels, groups, part_count, chunks;
+    int n, channels, groups, part_count, chunks, sum_chunks;
     int part_channels[HS_MAX_INPUTS];
     hs_od_place part[HS_MAX_INPUTS];
-    hs_od_place dst, sums;       /* sums: doubles [n, chunks, 2, channels] */
-    hs_od_place modulate, slope; /* buffer -1: none */
+    hs_od_tile_sums tile_sums[HS_MAX_INPUTS]; /* of each part */
+    hs_od_place dst, sums;                    /* sums: doubles [n, sum_chunks, 2, channels] */
+    hs_od_place modulate, slope;              /* buffer -1: none */
     int64_t pixels, chunk;
     double eps;
     const float *gamma, *beta;
@@ -27,7 +29,7 @@ typedef struct hs_od_norm {
 
 static double *hs_od_sums(const hs_exec *exec, const hs_od_norm *s, int item, int chunk) {
     double *sums = (double *)hs_od_data(exec, s->sums.buffer);
-    return sums + ((int64_t)item * s->chunks + chunk) * 2 * s->channels;
+    return sums + ((int64_t)item * s->sum_chunks + chunk) * 2 * s->channels;
 }
 
 static int64_t hs_od_chunk_pixels(const hs_od_norm *s, int chunk) {
@@ -35,17 +37,36 @@ static int64_t hs_od_chunk_pixels(const hs_od_norm *s, int chunk) {
     return left < s->chunk ? left : s->chunk;
 }
 
+/* The share of a chunk in the sums of a part's tiles. */
+static void hs_od_add_tiles(const hs_exec *exec, const hs_od_norm *s, int part, int item, int chunk,
+                            double *restrict sum, double *restrict sumsq) {
+    int tiles = s->tile_sums[part].tiles, channels = s->part_channels[part];
+    int first = (int)((int64_t)chunk * tiles / s->sum_chunks);
+    int end = (int)((int64_t)(chunk + 1) * tiles / s->sum_chunks);
+    const float *from = hs_od_data(exec, s->tile_sums[part].buffer) +
+                        2LL * channels * ((int64_t)item * tiles + first);
+    for (int tile = first; tile < end; tile++, from += 2LL * channels)
+        for (int c = 0; c < channels; c++) {
+            sum[c] += (double)from[c];
+            sumsq[c] += (double)from[channels + c];
+        }
+}
+
 static void hs_od_run_sums(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
     const hs_od_norm *s = *(hs_od_norm *const *)(step + 1);
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
-        int item = task / s->chunks, chunk = task % s->chunks;
+    for (int task; (task = hs_team_next(team, s->n * s->sum_chunks)) >= 0;) {
+        int item = task / s->sum_chunks, chunk = task % s->sum_chunks;
         double *sum = hs_od_sums(exec, s, item, chunk), *sumsq = sum + s->channels;
         for (int c = 0; c < 2 * s->channels; c++)
             sum[c] = 0;
         for (int i = 0; i < s->part_count; i++) {
             int channels = s->part_channels[i];
-            const float *x = hs_od_item(exec, s->part[i], item) + chunk * s->chunk * channels;
-            exec->kernels->channel_sums(x, hs_od_chunk_pixels(s, chunk), channels, sum, sumsq);
+            if (s->tile_sums[i].buffer >= 0) {
+                hs_od_add_tiles(exec, s, i, item, chunk, sum, sumsq);
+            } else {
+                const float *x = hs_od_item(exec, s->part[i], item) + chunk * s->chunk * channels;
+                exec->kernels->channel_sums(x, hs_od_chunk_pixels(s, chunk), channels, sum, sumsq);
+            }
             sum += channels;
             sumsq += channels;
         }
@@ -57,7 +78,7 @@ static void hs_od_group_stats(const hs_exec *exec, const hs_od_norm *s, int item
                               double *mean, double *inverse) {
     int per_group = s->channels / s->groups;
     double sum = 0, sumsq = 0, count = (double)s->pixels * per_group;
-    for (int k = 0; k < s->chunks; k++) {
+    for (int k = 0; k < s->sum_chunks; k++) {
         const double *part = hs_od_sums(exec, s, item, k) + group * per_group;
         for (int c = 0; c < per_group; c++) {
             sum += part[c];
@@ -175,8 +196,11 @@ void hs_od_cut_chunks(int64_t pixels, int channels, int *chunks, int64_t *chunk)
 
 static void hs_od_touch_all(hs_od_planner *p, const hs_od_norm *s) {
     hs_od_touch(p, s->sums.buffer);
-    for (int i = 0; i < s->part_count; i++)
+    for (int i = 0; i < s->part_count; i++) {
         hs_od_touch(p, s->part[i].buffer);
+        if (s->tile_sums[i].buffer >= 0)
+            hs_od_touch(p, s->tile_sums[i].buffer);
+    }
     if (s->modulate.buffer >= 0)
         hs_od_touch(p, s->modulate.buffer);
 }
@@ -195,15 +219,20 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     const hs_shape *shape = &hs_od_node(p, norm->input[0])->shape;
     s->channels = (int)shape->dim[1];
     s->pixels = shape->dim[2] * shape->dim[3];
-    hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
     hs_od_need_scratch(p, 6 * s->channels * (int64_t)sizeof(float));
     hs_od_part parts[HS_MAX_INPUTS];
     s->part_count = hs_od_parts(p, norm->input[0], parts);
+    int64_t tiles = 0, ignored; /* the most that a part has, or all pixels */
     for (int i = 0; i < s->part_count; i++) {
         s->part[i] = p->place[parts[i].value];
         s->part_channels[i] = parts[i].channels;
+        s->tile_sums[i] = p->tile_sums[parts[i].value];
+        int64_t some = s->tile_sums[i].buffer < 0 ? s->pixels : s->tile_sums[i].tiles;
+        tiles = some > tiles ? some : tiles;
     }
-    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->chunks * 4 * s->channels, &s->sums.buffer));
+    hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
+    hs_od_cut_chunks(tiles, s->channels, &s->sum_chunks, &ignored);
+    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->sum_chunks * 4 * s->channels, &s->sums.buffer));
     hs_od_touch_all(p, s);
 
     bool stats = norm->op == HS_OP_GROUP_NORM_STATS;

@@ -73,6 +73,13 @@ struct hs_exec {
 
 /* ------------------------------------------------------- while planning -- */
 
+/* Sums of a convolution's results and of their squares, tile by tile, for the norm that
+ * reads them: [n][tiles][2][channels]. */
+typedef struct hs_od_tile_sums {
+    int buffer; /* -1: none */
+    int tiles;
+} hs_od_tile_sums;
+
 typedef struct hs_od_planner {
     hs_exec *exec;
     const hs_graph *graph;
@@ -85,11 +92,13 @@ typedef struct hs_od_planner {
     int *slice_first, *slice_count; /* [count] only these channels are computed, where
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
-    int64_t weight_bytes; /* of the graph, in float32 */
-    int64_t largest_map;  /* pixels */
-    hs_value *fused;      /* [count] what this node's step absorbs, or HS_NO_VALUE */
-    hs_value *slope;      /* [count] the kept slope that this activation's step leaves, too */
-    hs_od_place *place;   /* [count] */
+    int64_t weight_bytes;       /* of the graph, in float32 */
+    int64_t largest_map;        /* pixels */
+    hs_value *fused;            /* [count] what this node's step absorbs, or HS_NO_VALUE */
+    hs_value *slope;            /* [count] the kept slope that this activation's step leaves, too */
+    hs_od_place *place;         /* [count] */
+    bool *normed;               /* [count] some group norm reads the value, maybe as a part */
+    hs_od_tile_sums *tile_sums; /* [count] */
     hs_error *err;
 } hs_od_planner;
 

@@ -261,13 +261,26 @@ static void hs_od_measure_network(hs_od_planner *p) {
     }
 }
 
+static void hs_od_find_normed(hs_od_planner *p) {
+    for (hs_value i = 0; i < p->graph->count; i++) {
+        const hs_node *node = &p->graph->nodes[i];
+        if (!p->needed[i] || (node->op != HS_OP_GROUP_NORM && node->op != HS_OP_GROUP_NORM_STATS))
+            continue;
+        hs_od_part parts[HS_MAX_INPUTS];
+        int count = hs_od_parts(p, node->input[0], parts);
+        for (int k = 0; k < count; k++)
+            p->normed[parts[k].value] = true;
+    }
+}
+
 static hs_status hs_od_plan_nodes(hs_od_planner *p) {
     for (int i = 0; i < p->options->output_count; i++)
         p->is_output[p->options->outputs[i]] = true;
     hs_od_measure_network(p);
     hs_od_fuse(p);
     for (hs_value i = 0; i < p->graph->count; i++)
-        p->place[i].buffer = -1;
+        p->place[i].buffer = p->tile_sums[i].buffer = -1;
+    hs_od_find_normed(p);
     for (hs_value i = 0; i < p->graph->count; i++) {
         if (!p->needed[i] || p->absorbed[i])
             continue;
@@ -371,11 +384,13 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     p.slice_count = hs_arena_alloc(&memory, count, sizeof *p.slice_count);
     p.fused = hs_arena_alloc(&memory, count, sizeof *p.fused);
     p.slope = hs_arena_alloc(&memory, count, sizeof *p.slope);
+    p.normed = hs_arena_alloc(&memory, count, sizeof *p.normed);
+    p.tile_sums = hs_arena_alloc(&memory, count, sizeof *p.tile_sums);
     p.place = exec->places = hs_arena_alloc(&exec->memory, count, sizeof *p.place);
     hs_status status;
     hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a crew */
     if (p.uses && p.needed && p.is_output && p.absorbed && p.virtual_parts && p.slice_first &&
-        p.slice_count && p.fused && p.slope && p.place)
+        p.slice_count && p.fused && p.slope && p.normed && p.tile_sums && p.place)
         status = hs_od_plan_all(&p);
     else
         status = hs_fail_memory(err, count * sizeof *p.place);

@@ -22,6 +22,7 @@ typedef struct hs_od_winograd {
     bool fresh;                           /* they are transformed in every pass, into u */
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
+    int sums;                 /* buffer [n, tiles, 2, out_c], or -1 */
     int v;                    /* buffer [sets, v_floats], or -1 */
     int u[HS_WINOGRAD_PARTS]; /* buffers [panels, panel_floats], if fresh */
 } hs_od_winograd;
@@ -55,6 +56,11 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
                            s->out_h * s->out_w, p->largest_map);
 }
 
+/* Floats of an item's sums. */
+static int64_t hs_od_sum_floats(const hs_od_winograd *w) {
+    return 2LL * w->plan.tiles_x * w->plan.tiles_y * w->plan.spec.out_c;
+}
+
 /* The pointers of one item; V is that of the merged items which it belongs to. */
 static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_winograd *w,
                                             int item) {
@@ -67,6 +73,8 @@ static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_win
         pointers.bias = hs_od_item(exec, w->item_bias, item);
     if (w->residual.buffer >= 0)
         pointers.residual = hs_od_item(exec, w->residual, item);
+    if (w->sums >= 0)
+        pointers.sums = hs_od_data(exec, w->sums) + item * hs_od_sum_floats(w);
     if (w->v >= 0)
         pointers.v = hs_od_data(exec, w->v) + item / w->plan.merged * w->plan.v_floats;
     return pointers;
@@ -157,6 +165,8 @@ static void hs_od_touch_winograd(hs_od_planner *p, const hs_od_winograd *w) {
             hs_od_touch(p, w->u[i]);
     }
     hs_od_touch(p, w->dst.buffer);
+    if (w->sums >= 0)
+        hs_od_touch(p, w->sums);
     if (w->v >= 0)
         hs_od_touch(p, w->v);
     if (w->residual.buffer >= 0)
@@ -233,6 +243,17 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     return HS_OK;
 }
 
+/* Where a norm reads the result, it need not read it for its sums. */
+static hs_status hs_od_plan_tile_sums(hs_od_planner *p, const hs_od_conv_spec *s,
+                                      hs_od_winograd *w) {
+    w->sums = -1;
+    if (!p->normed[s->value] || w->plan.spec.tile == 1)
+        return HS_OK;
+    HS_TRY(hs_od_new_buffer(p, w->n * hs_od_sum_floats(w), &w->sums));
+    p->tile_sums[s->value] = (hs_od_tile_sums){w->sums, w->plan.tiles_x * w->plan.tiles_y};
+    return HS_OK;
+}
+
 hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
                               const hs_od_part *parts, int count, hs_od_place residual,
                               hs_od_place item_bias) {
@@ -255,6 +276,7 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
     w.base = *step;
     hs_od_winograd *placed = (hs_od_winograd *)step;
     *placed = w;
+    HS_TRY(hs_od_plan_tile_sums(p, s, placed));
     if (prepare)
         prepare->conv = placed;
     hs_od_touch_winograd(p, placed);
