@@ -7,17 +7,18 @@
  *                     [--power] [--expected FILE]
  *   hs_bench random-model FOLDER SIZE
  *   hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N]
- *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1] [--factors
- * 0|1|2]
+ *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
+ *                 [--factors 0|1|2] (float32, bf16, fixed)
  */
 #include "bench.h"
-#include "backends/kernels/winograd.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "backends/kernels/winograd.h"
 
 double bench_seconds(void) {
     struct timespec now;

@@ -127,13 +127,13 @@ float *net_input_data(const hs_graph *graph, hs_value value) {
     return data;
 }
 
-/* Run on a back end; results of all outputs one after the other, malloc'ed. */
-float *net_run(const hs_backend *backend, const hs_graph *graph, int threads,
-               const hs_value *outputs, int output_count, int passes, int64_t *total) {
+float *net_run_with(const hs_backend *backend, const hs_graph *graph,
+                    const hs_plan_options *options, int passes, int64_t *total) {
     hs_error err;
     hs_exec *exec;
-    hs_plan_options options = {threads, false, outputs, output_count, NULL};
-    assert_ok(backend->plan(graph, &options, &exec, &err));
+    const hs_value *outputs = options->outputs;
+    int output_count = options->output_count;
+    assert_ok(backend->plan(graph, options, &exec, &err));
     hs_binding in[8], out[8];
     int in_count = 0;
     *total = 0;
@@ -156,6 +156,13 @@ float *net_run(const hs_backend *backend, const hs_graph *graph, int threads,
         free(in[i].f32);
     backend->free(exec);
     return result;
+}
+
+float *net_run(const hs_backend *backend, const hs_graph *graph, int threads,
+               const hs_value *outputs, int output_count, int passes, int64_t *total) {
+    hs_plan_options options = {
+        .threads = threads, .outputs = outputs, .output_count = output_count};
+    return net_run_with(backend, graph, &options, passes, total);
 }
 
 /* Largest error of each output against `ref`, of its largest value. */

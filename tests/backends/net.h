@@ -39,6 +39,9 @@ float *net_input_data(const hs_graph *graph, hs_value value);
 /* Run on a back end; results of all outputs one after the other, malloc'ed. */
 float *net_run(const hs_backend *backend, const hs_graph *graph, int threads,
                const hs_value *outputs, int output_count, int passes, int64_t *total);
+/* The same, as the options say. */
+float *net_run_with(const hs_backend *backend, const hs_graph *graph,
+                    const hs_plan_options *options, int passes, int64_t *total);
 /* Fail unless each output of the CPU back end is within `tolerance` of its
  * largest value of the reference one's; frees the net. */
 void net_check(hs_net *net, const hs_value *outputs, int count, double tolerance);

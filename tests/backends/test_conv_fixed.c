@@ -164,8 +164,8 @@ static void test_sizes(void **state) {
         s->part_c[1] = c[1];
         s->part_count = c[1] ? 2 : 1;
         s->out_c = c[2];
-        one.bias = n % 2;
-        one.residual = n / 2 % 2;
+        one.bias = n / 4 % 2;
+        one.residual = n / 20 % 2;
         fixed_data d;
         make_data(&one, &d);
         direct(&one, &d);

@@ -158,13 +158,14 @@ static hs_winograd_item item_of(const wino_case *c, wino_data *d, bool in_place)
     return item;
 }
 
-/* The sums that were left of each tile are those of what is in got. */
+/* The sums that were left of each tile are those of what is in got, and the squares those
+ * about the tile's mean. */
 static void check_sums(const wino_case *c, const hs_winograd_plan *plan, const wino_data *d,
                        const float *sums) {
     int tile = c->spec.tile, out_c = c->spec.out_c;
     for (int t = 0; t < plan->tiles_x * plan->tiles_y; t++)
         for (int k = 0; k < out_c; k++) {
-            double sum = 0, squares = 0, size = 0;
+            double sum = 0, squares = 0, size = 0, pixels = 0;
             int top = t / plan->tiles_x * tile, left = t % plan->tiles_x * tile;
             for (int y = top; y < top + tile && y < c->spec.h; y++)
                 for (int x = left; x < left + tile && x < c->spec.w; x++) {
@@ -172,11 +173,13 @@ static void check_sums(const wino_case *c, const hs_winograd_plan *plan, const w
                     sum += value;
                     size += fabs(value);
                     squares += value * value;
+                    pixels++;
                 }
+            double about = squares - sum * sum / pixels;
             const float *got = sums + (int64_t)t * 2 * out_c + k;
             if (isfinite(sum)) {
-                assert_true(fabs((double)got[0] - sum) <= 2e-6 * size);
-                assert_true(fabs((double)got[out_c] - squares) <= 2e-6 * squares);
+                assert_true(fabs((double)got[0] - sum) <= 4e-6 * size);
+                assert_true(fabs((double)got[out_c] - about) <= 2e-5 * squares);
             }
         }
 }
@@ -208,6 +211,7 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
             item[i].v = v;
             item[i].sums = c->spec.tile == 1 ? NULL : sums + (first + i) * sum_floats;
         }
+        memset(sums + first * sum_floats, 0xff, (size_t)(count * sum_floats) * sizeof(float));
         memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
         memset(scratch, 0xff, (size_t)plan.scratch_floats * sizeof(float)); /* NaN */
         for (int task = plan.load_tasks - 1; task >= 0; task--)
@@ -345,39 +349,87 @@ static void test_fixed(void **state) {
     }
 }
 
-/* All pixels of one size, where sums are as large as they can be; and a pixel that is not
- * finite, which leaves nothing finite in its tile and the others alone. */
-static void test_fixed_pixels(void **state) {
+/* The coefficients of B^T's row for a point, by powers: the product of x - q for the other
+ * points q. */
+static void row_of_bt(int tile, int row, double *out) {
+    static const double two[] = {0, 1, -1}, four[] = {0, 0.625, -0.625, 1.5, -1.5},
+                        six[] = {0, 0.5, -0.5, 1, -1, 2, -2};
+    const double *points = tile == 2 ? two : tile == 4 ? four : six;
+    memset(out, 0, 8 * sizeof *out);
+    out[0] = 1;
+    int degree = 0;
+    for (int q = 0; q <= tile; q++)
+        if (q != row) { /* the last row, of infinity, has them all */
+            for (int i = ++degree; i > 0; i--)
+                out[i] = out[i - 1] - points[q] * out[i];
+            out[0] *= -points[q];
+        }
+}
+
+/* Pixels of one size with the signs of a position's row and column of B^T, kernels that are
+ * alike: there V is as large as it can be, and the sum as near to 2^31 as it gets. Observed:
+ * rms 4.1e-4, largest 5.3e-3 with tile 6. */
+static void test_fixed_limits(void **state) {
     for (int tile = 2; tile <= 6; tile += 2) {
-        wino_case c = {.spec = {.h = 18, .w = 18, .tile = tile, .part_count = 1, .out_c = 20}};
-        c.spec.part_c[0] = 300;
+        wino_case c = {.spec = {.h = 3 * tile, .w = 3 * tile, .tile = tile, .part_count = 1}};
+        c.spec.part_c[0] = 150;
+        c.spec.out_c = 20;
         c.spec.factors = HS_FACTORS_FIXED;
         wino_data d;
         make_data(&c, 11, &d);
-        for (int64_t i = 0; i < d.pixels * 300; i++)
-            d.src[0][i] = d.src[0][i] < 0 ? -1.0f : 1.0f;
-        for (int64_t i = 0; i < 9 * 20 * 300; i++)
+        for (int64_t i = 0; i < 9 * 20 * 150; i++)
             d.w[i] = 0.5f;
-        direct(&c, &d);
-        for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
-            const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
+        for (int position = 0; position < (tile + 2) * (tile + 2); position++) {
+            double y[8], x[8];
+            row_of_bt(tile, position / (tile + 2), y);
+            row_of_bt(tile, position % (tile + 2), x);
+            for (int64_t i = 0; i < d.pixels; i++) { /* the tile in the middle, and around it */
+                int64_t row = i / (3 * tile) - tile + 1, column = i % (3 * tile) - tile + 1;
+                bool inside = row >= 0 && row < tile + 2 && column >= 0 && column < tile + 2;
+                for (int q = 0; q < 150; q++)
+                    d.src[0][i * 150 + q] = inside && y[row] * x[column] < 0 ? -3.0f : 3.0f;
+            }
+            memset(d.want, 0, (size_t)(d.pixels * 20) * sizeof *d.want);
+            direct(&c, &d);
+            for (size_t i = 0; i < HS_KERNEL_ISAS; i++) {
+                const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i]);
+                if (!kernels)
+                    continue;
+                winograd(kernels, &c, &d, false);
+                wino_errors e = errors_of(&d, d.pixels * 20);
+                if (!(e.rms < 1e-2))
+                    fail_msg("%s: tile %d, position %d: rms error %g", kernels->isa, tile, position,
+                             e.rms);
+            }
+        }
+        free_data(&d);
+    }
+}
+
+/* A pixel that is not finite, or too large for 16 bits with a scale, leaves nothing finite in
+ * its tile and the others alone. */
+static void test_fixed_pixels(void **state) {
+    static const float values[] = {NAN, INFINITY, 1e37f};
+    for (int tile = 2; tile <= 6; tile += 2) {
+        wino_case c = {.spec = {.h = 18, .w = 18, .tile = tile, .part_count = 1, .out_c = 20}};
+        c.spec.part_c[0] = 30;
+        c.spec.factors = HS_FACTORS_FIXED;
+        wino_data d;
+        make_data(&c, 11, &d);
+        float *pixel = d.src[0] + (8 * 18 + 8) * 30 + 5; /* inside a tile of any size */
+        for (size_t i = 0; i < 3 * HS_KERNEL_ISAS; i++) {
+            const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / 3]);
             if (!kernels)
                 continue;
+            *pixel = values[i % 3];
             winograd(kernels, &c, &d, false);
-            assert_true(errors_of(&d, d.pixels * 20).rms < 1e-2);
-            float *pixel = d.src[0] + (8 * 18 + 8) * 300 + 5; /* inside a tile of any size */
-            for (int k = 0; k < 2; k++) {
-                *pixel = k ? INFINITY : NAN;
-                winograd(kernels, &c, &d, false);
-                for (int64_t at = 0; at < d.pixels * 20; at++) {
-                    int y = (int)(at / 20 / 18), x = (int)(at / 20 % 18);
-                    if (abs(y - 8) <= 1 && abs(x - 8) <= 1)
-                        assert_false(isfinite(d.got[at]));
-                    else if (abs(y - 8) > tile || abs(x - 8) > tile)
-                        assert_true(isfinite(d.got[at]));
-                }
+            for (int64_t at = 0; at < d.pixels * 20; at++) {
+                int y = (int)(at / 20 / 18), x = (int)(at / 20 % 18);
+                if (abs(y - 8) <= 1 && abs(x - 8) <= 1)
+                    assert_false(isfinite(d.got[at]));
+                else if (abs(y - 8) > tile || abs(x - 8) > tile)
+                    assert_true(isfinite(d.got[at]));
             }
-            *pixel = 1;
         }
         free_data(&d);
     }
@@ -387,15 +439,15 @@ static void test_parts_and_upsampling(void **state) {
     wino_errors largest = {0, 0};
     static const int tiles[] = {1, 2, 4, 6};
     for (int k = 0; k < 4; k++)
-        for (int upsample = tiles[k] == 1 ? 2 : 0; upsample < 4; upsample++) {
+        for (int upsample = tiles[k] == 1 ? 2 : 0; upsample < (tiles[k] == 1 ? 4 : 6); upsample++) {
             int tile = tiles[k];
             wino_case c = {.spec = {.h = 14, .w = 22, .out_c = 40, .tile = tile}};
             c.spec.upsample = upsample % 2;
-            c.spec.factors = upsample / 2 ? HS_FACTORS_BF16 : HS_FACTORS_F32;
+            c.spec.factors = (hs_factors)(upsample / 2);
             c.spec.part_count = 3;
             memcpy(c.spec.part_c, (int[]){5, 16, 33}, 3 * sizeof(int));
             c.bias = c.residual = true;
-            c.rounded = tile == 1 || upsample == 3;
+            c.rounded = tile == 1 || (upsample > 1 && upsample % 2);
             bool rough = c.spec.factors && tile > 1;
             if (tile == 6 && rough)
                 c.spec.factors = HS_FACTORS_FIXED;
@@ -465,8 +517,8 @@ static void test_cuts(void **state) {
 static void test_items(void **state) {
     enum { items = 19 };
     static const int shapes[][3] = {{8, 8, 4}, {5, 9, 4}, {8, 8, 2}, {8, 16, 4}, {12, 18, 6}};
-    for (size_t i = 0; i < 10 * HS_KERNEL_ISAS; i++) {
-        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / 10]);
+    for (size_t i = 0; i < 15 * HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / 15]);
         if (!kernels)
             continue;
         const int *shape = shapes[i % 5];
@@ -475,9 +527,9 @@ static void test_items(void **state) {
         c.spec.part_c[0] = 20;
         c.spec.part_c[1] = 300;
         c.spec.out_c = 70;
-        c.spec.factors = i % 10 < 5      ? HS_FACTORS_F32
-                         : shape[2] == 6 ? HS_FACTORS_FIXED
-                                         : HS_FACTORS_BF16;
+        c.spec.factors = (hs_factors)(i % 15 / 5);
+        if (c.spec.factors == HS_FACTORS_BF16 && shape[2] == 6)
+            continue;
         c.bias = c.residual = true;
         wino_data d[items];
         size_t bytes = (size_t)shape[0] * (size_t)shape[1] * 70 * sizeof(float);
@@ -508,13 +560,10 @@ static void test_items(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_fixed),
-        cmocka_unit_test(test_fixed_pixels),
-        cmocka_unit_test(test_parts_and_upsampling),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_fixed),        cmocka_unit_test(test_fixed_limits),
+        cmocka_unit_test(test_fixed_pixels), cmocka_unit_test(test_parts_and_upsampling),
+        cmocka_unit_test(test_cuts),         cmocka_unit_test(test_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ void HS_KERNEL(hs_conv_fixed_make)(const hs_conv_fixed_spec *spec, hs_conv_fixed
                          : 1;
     plan->splits = splits < plan->panels ? (int)splits : plan->panels;
     plan->task_count = plan->blocks * plan->splits;
-    plan->v_floats = hs_winograd_stride((plan->block + HS_WINO_ROWS) * pixel_floats);
+    plan->v_floats = hs_winograd_stride(plan->block * pixel_floats);
     plan->scale_floats = hs_winograd_stride(plan->block * (int64_t)spec->part_count * taps);
     plan->scratch_floats = plan->v_floats + plan->scale_floats + plan->block * HS_WINO_PANEL;
 }

@@ -1,7 +1,7 @@
 /*
- * Convolution by its definition with fixed factors (winograd_fixed.c): 1x1, and 3x3 of
- * stride 2, which Winograd's method is not for. Maps are nhwc, dense. A task is a block of
- * pixels of one item and a range of output channels; results do not depend on how tasks
+ * Convolution by its definition with fixed factors (winograd_fixed.c): 1x1, 3x3 of stride
+ * 2, and others that Winograd's method is not for. Maps are nhwc, dense. A task is a block
+ * of pixels of one item and a range of output channels; results do not depend on how tasks
  * are cut.
  */
 #ifndef HS_BACKENDS_CONV_FIXED_H
@@ -34,7 +34,7 @@ typedef struct hs_conv_fixed_plan {
 typedef void hs_conv_fixed_make(const hs_conv_fixed_spec *spec, hs_conv_fixed_plan *plan);
 
 /* Task `task` of an item, from [0, task_count); weights are those of hs_winograd_weights with
- * tile 0, and v is not used. Allocates nothing. */
+ * tile 0; v and sums are not used. Allocates nothing. */
 typedef void hs_conv_fixed_run(const hs_conv_fixed_plan *plan, int task,
                                const hs_winograd_item *item, float *scratch);
 

@@ -87,7 +87,8 @@ typedef struct hs_kernels {
      * what pads them. residual lies like y, and may be y or NULL. */
     void (*narrow_conv)(const hs_narrow_conv *c, const double *x, const float *residual, float *y);
 
-    /* Convolution 3x3, by Winograd's method or tap by tap: winograd.h. */
+    /* Convolution 3x3, by Winograd's method or tap by tap: winograd.h; others with fixed
+     * factors: conv_fixed.h. */
     hs_winograd_make *winograd_make;
     hs_winograd_weights *winograd_weights;
     hs_winograd_load *winograd_load;

@@ -27,8 +27,8 @@
  * With bf16 the factors of every product, V and U, are rounded to bfloat16 and the
  * products summed in float32, by the processor's own instruction where it has one;
  * pixels, transforms and results stay float32. Fixed factors are integers of 16 bits with a
- * scale (winograd_fixed.c), which any processor with AVX2 multiplies faster than float32;
- * with tile 4 their rounding is that of bf16 without Winograd's method.
+ * scale (winograd_fixed.c), which processors with AVX2 alone or with VNNI multiply faster than
+ * float32; with tile 4 their rounding is that of bf16 without Winograd's method.
  *
  * Points of interpolation for m = 4: 0, +-5/8, +-3/2, infinity, which of a grid
  * of eighths gave the smallest error: 1.1e-6 rms relative for 128 channels,
@@ -80,7 +80,7 @@ typedef struct hs_winograd_plan {
     int64_t v_chunk, u_chunk;          /* floats of 16 channels: of a tile in V, of a panel in U */
     int64_t v_stride, m_stride;        /* floats from one position to the next */
     int chain;                         /* 16 channels, so many times, are one sum; then sums
-                                          are added: less rounding */
+                                          are added */
     int64_t u_scales;                  /* floats of scales after each chain's U, or 0 */
     int merged;                        /* items that are computed together: at most so many */
     int load_tasks;                    /* of these, before the others; 0: V is not shared */
@@ -99,8 +99,9 @@ typedef struct hs_winograd_item {
     const float *residual;                   /* as dst, added to the result; dst itself or NULL */
     float *dst;                              /* [h][w][out_c] */
     float *sums;                             /* NULL (always with tile 1), or [tiles_y][tiles_x]
-                                                [2][out_c]: of a tile's results and of their
-                                                squares */
+                                                [2][out_c]: of a tile's results, and of the
+                                                squares of what they differ by from
+                                                their mean */
     float *v;                                /* of the first of merged items: [v_floats] if
                                                 load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
@@ -108,12 +109,12 @@ typedef struct hs_winograd_item {
 /* Cut the work; sizes must be positive. */
 typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *plan);
 
-/* The 3x3 kernels of one part: tap t (0 ... 8, row by row) of output k and
+/* The kernels of one part, 3x3 but with tile 0: tap t (0 ... 8, row by row) of output k and
  * input c is w[k * out_stride + c * in_stride + (flip ? taps - 1 - t : t)]; with
  * strides exchanged and flip it is the adjoint convolution. */
 typedef struct hs_winograd_kernel {
     int tile, out_c, in_c; /* tile 0: for conv_fixed.h */
-    int taps;              /* 9, or 1 with tile 0 */
+    int taps;              /* 9; with tile 0 those of the kernel */
     const float *w;
     const uint16_t *half; /* NULL, or the same as bf16, which is read in place of w */
     int64_t out_stride, in_stride;
@@ -122,7 +123,7 @@ typedef struct hs_winograd_kernel {
 } hs_winograd_kernel;
 
 /* Panel `panel` of transformed weights, in double, then rounded to float32, and that to
- * bfloat16 where it is wanted. */
+ * bfloat16 where it is wanted; with fixed factors in float32, then rounded to these. */
 typedef void hs_winograd_weights(const hs_winograd_kernel *kernel, int panel, float *packed);
 
 /* Load task `task`, from [0, load_tasks), of 1 <= count <= merged items into items->v; all

@@ -3,15 +3,15 @@
  * an AVX2 processor adds in one instruction, and one with VNNI to their sum besides, where
  * it does one of float32.
  *
- *   V = v (b / 2^15) g     v: |v| < 2^15; b: the largest of the tile's pixels, all channels
+ *   V = v (b / 32764) g    v: |v| < 2^15; b: the largest of the tile's pixels, all channels
  *                          of the part; g: the most that its position makes of pixels <= 1
  *   U = u s                s: of a position, an output channel and a chain of input channels
- *   M = sum over chains of (b / 2^15) (g s) sum over c of v u
+ *   M = sum over chains of (b / 32764) (g s) sum over c of v u
  *
  * s is so large that 2^15 times the sum of |u| over a chain stays below 2^31: sums do not
  * overflow, whatever the pixels are, and are exact, in any order. They are added in float32.
  * g is the sum of |B^T| over the position's row, times that over its column. Pixels that are
- * not finite make b so, and with it all results of their tile.
+ * not finite, or beyond 1e30, make b so, and with it all results of their tile.
  *
  * A chunk of 16 channels lies in V and U as eight pairs: channels i and i + 8, the former in
  * the lower half of a float's place. U of a panel at one position is, chain by chain,
@@ -27,6 +27,7 @@
 #define HS_FIXED_SUM 65535.0f      /* times 2^15 it is below 2^31 */
 #define HS_FIXED_U 32767.0f        /* largest u */
 #define HS_FIXED_LEAST 1e-30f      /* smaller pixels count as zeros */
+#define HS_FIXED_MOST 1e30f        /* larger ones as not finite */
 #define HS_FIXED_ROUND 12582912.0f /* 1.5 * 2^23: what is added to it is rounded */
 #define HS_FIXED_MARGIN 0.99999f   /* for the rounding of sums and factors */
 #define HS_FIXED_PAIRS (HS_WINO_CHUNK / 2)
@@ -96,7 +97,7 @@ float HS_KERNEL(hs_winograd_scale)(int tile, const float *const *pixel, int chan
     for (int y = 0; y < alpha; y++)
         for (int x = 0; x < alpha; x++)
             factors[y * alpha + x] = none ? 0 : HS_FIXED_V / (largest * (gain[y] * gain[x]));
-    return none ? 0 : largest / HS_FIXED_V;
+    return none ? 0 : largest > HS_FIXED_MOST ? NAN : largest / HS_FIXED_V;
 }
 
 #if HS_LANES >= 8
@@ -142,6 +143,13 @@ HS_INLINE hs_ivec hs_winograd_two(hs_ivec sum, hs_ivec x, hs_ivec w) {
 #endif
 }
 
+/* A pair, which is no float, in all lanes. */
+HS_INLINE hs_ivec hs_winograd_broadcast(const float *pair) {
+    int32_t bits;
+    memcpy(&bits, pair, sizeof bits);
+    return bits - (hs_ivec){0};
+}
+
 /* `rows` is a constant where this is inlined, so the sums stay in registers. */
 HS_INLINE void hs_winograd_rows_fixed(int rows, int chunks, const float *v, const float *u,
                                       const float *scales, float *m, bool more,
@@ -166,11 +174,11 @@ HS_INLINE void hs_winograd_rows_fixed(int rows, int chunks, const float *v, cons
                 w[j] = (hs_ivec)hs_load(u + j * HS_LANES);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
-                hs_vec x = hs_set1(v[i * HS_FIXED_PAIRS + p]);
+                hs_ivec x = hs_winograd_broadcast(v + i * HS_FIXED_PAIRS + p);
                 HS_KEEP(x);
 #pragma GCC unroll 4
                 for (int j = 0; j < HS_WINO_VECTORS; j++)
-                    sum[i][j] = hs_winograd_two(sum[i][j], (hs_ivec)x, w[j]);
+                    sum[i][j] = hs_winograd_two(sum[i][j], x, w[j]);
             }
         }
 #pragma GCC unroll 16

@@ -86,7 +86,7 @@ HS_INLINE int64_t hs_winograd_stride(int64_t floats) {
     return (floats + 1023) / 1024 * 1024 + 16;
 }
 
-/* The same of fixed factors. */
+/* Floats of U of `chunks` chunks with fixed factors, and their scales. */
 HS_INLINE int64_t hs_winograd_fixed_floats(int chunks) {
     return (int64_t)(chunks * HS_WINO_CHUNK / 2 + hs_winograd_ceil(chunks, HS_WINO_FIXED_CHAIN)) *
            HS_WINO_PANEL;
@@ -194,8 +194,8 @@ const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile);
 /*
  * A^T M A of one tile and `count` <= PANEL channels, plus bias and residual
  * (NULL: none), into rows x columns pixels of dst, `row` and `pixel` floats
- * apart. residual lies like dst. Their sums and those of their squares go to `sums` and
- * `squares`, unless these are NULL.
+ * apart. residual lies like dst. Their sums, and those of the squares of what they differ by
+ * from their mean, go to `sums` and `squares`, unless these are NULL.
  */
 typedef struct hs_winograd_output_tile {
     const float *m;

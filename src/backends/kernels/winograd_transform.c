@@ -295,7 +295,7 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
             t[i][x] = y[i];
     }
     bool part = count < HS_LANES;
-    hs_vec bias = {0}, sum = {0}, squares = {0};
+    hs_vec bias = {0}, first = {0}, sum = {0}, squares = {0};
     if (o->bias)
         bias = part ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
 #pragma GCC unroll 6
@@ -314,8 +314,10 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
             if (o->residual)
                 value +=
                     part ? hs_wino_load_some(o->residual + at, count) : hs_load(o->residual + at);
-            sum += value;
-            squares += value * value;
+            if (i + x == 0) /* their differences from it lose no digits, however large it is */
+                first = value;
+            sum += value - first;
+            squares += (value - first) * (value - first);
             if (part)
                 hs_wino_store_some(o->dst + at, value, count);
             else
@@ -323,8 +325,9 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
         }
     }
     if (o->sums) {
-        hs_wino_store_some(o->sums + k, sum, count);
-        hs_wino_store_some(o->squares + k, squares, count);
+        float pixels = (float)(rows * columns);
+        hs_wino_store_some(o->sums + k, first * pixels + sum, count);
+        hs_wino_store_some(o->squares + k, squares - sum * sum / pixels, count);
     }
 }
 

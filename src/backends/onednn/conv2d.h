@@ -1,4 +1,4 @@
-/* What the ways to run a convolution share: conv2d.c, winograd.c. */
+/* What the ways to run a convolution share: conv2d.c, winograd.c, conv_fixed.c, narrow.c. */
 #ifndef HS_BACKENDS_ONEDNN_CONV2D_H
 #define HS_BACKENDS_ONEDNN_CONV2D_H
 

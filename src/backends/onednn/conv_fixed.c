@@ -1,6 +1,6 @@
 /*
- * Convolutions 1x1, and 3x3 of stride 2, with fixed factors (kernels/conv_fixed.h), as one
- * step: --precision fast, on processors for which such factors are faster. Parts of a
+ * Convolutions 1x1, 3x3 of stride 2, and of small maps, with fixed factors (kernels/conv_fixed.h),
+ * as one step: --precision fast, on processors for which such factors are faster. Parts of a
  * concatenation that is never made are summed in the products.
  */
 #include "backends/onednn/conv2d.h"
@@ -15,7 +15,6 @@ typedef struct hs_od_fixed {
     const float *bias;
 } hs_od_fixed;
 
-/* Neighbouring tasks share weights where an item has few blocks, and pixels elsewhere. */
 static void hs_od_run_fixed(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
     const hs_od_fixed *f = (const hs_od_fixed *)step;
     int tasks = f->n * f->plan.task_count;

@@ -37,19 +37,30 @@ static int64_t hs_od_chunk_pixels(const hs_od_norm *s, int chunk) {
     return left < s->chunk ? left : s->chunk;
 }
 
-/* The share of a chunk in the sums of a part's tiles. */
+/* Results in a tile: at the lower and right ends it is cut. */
+static int hs_od_tile_pixels(const hs_od_tile_sums *t, int tile) {
+    int rows = t->h - tile / t->tiles_x * t->tile, columns = t->w - tile % t->tiles_x * t->tile;
+    return (rows < t->tile ? rows : t->tile) * (columns < t->tile ? columns : t->tile);
+}
+
+/* The share of a chunk in the sums of a part's tiles. Squares about a tile's mean become
+ * those about zero in double. */
 static void hs_od_add_tiles(const hs_exec *exec, const hs_od_norm *s, int part, int item, int chunk,
                             double *restrict sum, double *restrict sumsq) {
-    int tiles = s->tile_sums[part].tiles, channels = s->part_channels[part];
-    int first = (int)((int64_t)chunk * tiles / s->sum_chunks);
-    int end = (int)((int64_t)(chunk + 1) * tiles / s->sum_chunks);
-    const float *from = hs_od_data(exec, s->tile_sums[part].buffer) +
-                        2LL * channels * ((int64_t)item * tiles + first);
-    for (int tile = first; tile < end; tile++, from += 2LL * channels)
+    const hs_od_tile_sums *t = &s->tile_sums[part];
+    int channels = s->part_channels[part];
+    int first = (int)((int64_t)chunk * t->tiles / s->sum_chunks);
+    int end = (int)((int64_t)(chunk + 1) * t->tiles / s->sum_chunks);
+    const float *from =
+        hs_od_data(exec, t->buffer) + 2LL * channels * ((int64_t)item * t->tiles + first);
+    for (int tile = first; tile < end; tile++, from += 2LL * channels) {
+        double each = 1.0 / hs_od_tile_pixels(t, tile);
         for (int c = 0; c < channels; c++) {
-            sum[c] += (double)from[c];
-            sumsq[c] += (double)from[channels + c];
+            double x = (double)from[c];
+            sum[c] += x;
+            sumsq[c] += (double)from[channels + c] + x * x * each;
         }
+    }
 }
 
 static void hs_od_run_sums(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
@@ -196,11 +207,8 @@ void hs_od_cut_chunks(int64_t pixels, int channels, int *chunks, int64_t *chunk)
 
 static void hs_od_touch_all(hs_od_planner *p, const hs_od_norm *s) {
     hs_od_touch(p, s->sums.buffer);
-    for (int i = 0; i < s->part_count; i++) {
+    for (int i = 0; i < s->part_count; i++)
         hs_od_touch(p, s->part[i].buffer);
-        if (s->tile_sums[i].buffer >= 0)
-            hs_od_touch(p, s->tile_sums[i].buffer);
-    }
     if (s->modulate.buffer >= 0)
         hs_od_touch(p, s->modulate.buffer);
 }
@@ -234,6 +242,9 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     hs_od_cut_chunks(tiles, s->channels, &s->sum_chunks, &ignored);
     HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->sum_chunks * 4 * s->channels, &s->sums.buffer));
     hs_od_touch_all(p, s);
+    for (int i = 0; i < s->part_count; i++)
+        if (s->tile_sums[i].buffer >= 0)
+            hs_od_touch(p, s->tile_sums[i].buffer);
 
     bool stats = norm->op == HS_OP_GROUP_NORM_STATS;
     HS_TRY(hs_od_new_step(p, sizeof *step, stats ? hs_od_run_stats : hs_od_run_norm, value, &step));

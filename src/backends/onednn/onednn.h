@@ -73,11 +73,12 @@ struct hs_exec {
 
 /* ------------------------------------------------------- while planning -- */
 
-/* Sums of a convolution's results and of their squares, tile by tile, for the norm that
- * reads them: [n][tiles][2][channels]. */
+/* What a convolution leaves of its results for the norm that reads them, tile by tile:
+ * [n][tiles][2][channels], sums and sums of squares about their mean (winograd.h). */
 typedef struct hs_od_tile_sums {
     int buffer; /* -1: none */
-    int tiles;
+    int tile, h, w;
+    int tiles_x, tiles;
 } hs_od_tile_sums;
 
 typedef struct hs_od_planner {
@@ -93,7 +94,7 @@ typedef struct hs_od_planner {
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
     int64_t weight_bytes;       /* of the graph, in float32 */
-    int64_t largest_map;        /* pixels */
+    int64_t largest_map;        /* pixels, of the results of convolutions */
     hs_value *fused;            /* [count] what this node's step absorbs, or HS_NO_VALUE */
     hs_value *slope;            /* [count] the kept slope that this activation's step leaves, too */
     hs_od_place *place;         /* [count] */

@@ -253,11 +253,12 @@ static bool hs_od_is_asked_for(const hs_plan_options *options, hs_value value) {
 static void hs_od_measure_network(hs_od_planner *p) {
     for (hs_value i = 0; i < p->graph->count; i++) {
         const hs_shape *shape = &p->graph->nodes[i].shape;
-        int64_t pixels = shape->rank == 4 ? shape->dim[2] * shape->dim[3] : 0;
-        if (p->graph->nodes[i].op == HS_OP_WEIGHT)
+        hs_op op = p->graph->nodes[i].op;
+        bool conv = op == HS_OP_CONV2D || op == HS_OP_CONV2D_TRANSPOSE;
+        if (op == HS_OP_WEIGHT)
             p->weight_bytes += hs_shape_count(shape) * (int64_t)sizeof(float);
-        else if (pixels > p->largest_map)
-            p->largest_map = pixels;
+        else if (conv && shape->dim[2] * shape->dim[3] > p->largest_map)
+            p->largest_map = shape->dim[2] * shape->dim[3];
     }
 }
 

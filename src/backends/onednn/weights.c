@@ -19,7 +19,7 @@ typedef struct hs_od_weight {
     int first, channels; /* slice of i */
     bool adjoint;        /* i and o exchanged, kernel flipped */
     dnnl_memory_desc_t md;
-    hs_od_winograd_weight winograd; /* tile 0: `md` */
+    hs_od_winograd_weight winograd; /* panels 0: `md` */
     int64_t floats;
     float *data;              /* NULL until converted */
     struct hs_od_want *wants; /* who waits for `data` */

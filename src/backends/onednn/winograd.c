@@ -18,7 +18,7 @@ typedef struct hs_od_winograd {
     hs_od_place src[HS_WINOGRAD_PARTS];
     hs_od_winograd_weight weights[HS_WINOGRAD_PARTS];
     const float *data[HS_WINOGRAD_PARTS]; /* of the weights: transformed; if fresh, plain, or
-                                             rounded to bf16 where their factors are */
+                                             in bf16 where their factors are rounded */
     bool fresh;                           /* they are transformed in every pass, into u */
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
@@ -35,12 +35,12 @@ typedef struct hs_od_prepare {
 /* Pixels and eps themselves, the network's first and last convolution, stay float32. A
  * processor that multiplies neither kind of rounded factors faster takes longer with them,
  * so there bf16 is for what makes most of a large model's weights. */
-#define HS_OD_BF16_CHANNELS 16
+#define HS_OD_FAST_CHANNELS 16
 #define HS_OD_BF16_KERNELS (256 * 256)
 
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
     const hs_kernels *kernels = p->exec->kernels;
-    if (!p->options->fast || in_c < HS_OD_BF16_CHANNELS || out_c < HS_OD_BF16_CHANNELS)
+    if (!p->options->fast || in_c < HS_OD_FAST_CHANNELS || out_c < HS_OD_FAST_CHANNELS)
         return HS_FACTORS_F32;
     if (kernels->fixed)
         return HS_FACTORS_FIXED;
@@ -149,10 +149,9 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n
     spec.out_c = (int)s->out_c;
     spec.upsample = s->upsample;
     spec.part_count = count;
-    int64_t in_c = 0;
     for (int i = 0; i < count; i++)
-        in_c += spec.part_c[i] = parts[i].channels;
-    spec.factors = hs_od_factors(p, in_c, s->out_c);
+        spec.part_c[i] = parts[i].channels;
+    spec.factors = hs_od_factors(p, s->in_c, s->out_c);
     p->exec->kernels->winograd_make(&spec, plan);
     hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
 }
@@ -250,7 +249,13 @@ static hs_status hs_od_plan_tile_sums(hs_od_planner *p, const hs_od_conv_spec *s
     if (!p->normed[s->value] || w->plan.spec.tile == 1)
         return HS_OK;
     HS_TRY(hs_od_new_buffer(p, w->n * hs_od_sum_floats(w), &w->sums));
-    p->tile_sums[s->value] = (hs_od_tile_sums){w->sums, w->plan.tiles_x * w->plan.tiles_y};
+    const hs_winograd_plan *plan = &w->plan;
+    p->tile_sums[s->value] = (hs_od_tile_sums){.buffer = w->sums,
+                                               .tile = plan->spec.tile,
+                                               .h = plan->spec.h,
+                                               .w = plan->spec.w,
+                                               .tiles_x = plan->tiles_x,
+                                               .tiles = plan->tiles_x * plan->tiles_y};
     return HS_OK;
 }
 
