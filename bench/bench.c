@@ -2,11 +2,12 @@
  * hs_bench: what bench/run calls.
  *
  *   hs_bench peak THREADS
- *   hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] [--reference]
+ *   hs_bench pass MODEL N REPEATS THREADS [--fast] [--profile] [--output FILE]
+ *                 [--expected FILE] [--reference]
  *   hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] [--job]
  *                     [--power] [--expected FILE]
  *   hs_bench random-model FOLDER SIZE
- *   hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N]
+ *   hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2|1] [--repeats N]
  *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
  *                 [--factors 0|1|2] (float32, bf16, fixed)
  */
@@ -67,11 +68,11 @@ int bench_compare(const void *a, const void *b) {
 static int usage(void) {
     fputs("usage: hs_bench peak THREADS\n"
           "       hs_bench pass MODEL N REPEATS THREADS [--output FILE] [--expected FILE] "
-          "[--reference] [--fast]\n"
+          "[--reference] [--fast] [--profile]\n"
           "       hs_bench jacobian MODEL K TOL THREADS [--method krylov|subspace|batched] "
           "[--job] [--power] [--expected FILE]\n"
           "       hs_bench random-model FOLDER SIZE\n"
-          "       hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2] [--repeats N] [--block N] "
+          "       hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2|1] [--repeats N] [--block N] "
           "[--panels N] [--rows N] [--splits N] [--sharing 1|-1] [--factors 0|1|2]\n",
           stderr);
     return 2;
@@ -84,6 +85,8 @@ static int run_pass(int argc, char **argv) {
             options.fast = true;
         else if (!strcmp(argv[i], "--reference"))
             options.reference = true;
+        else if (!strcmp(argv[i], "--profile"))
+            options.profile = true;
         else if (!strcmp(argv[i], "--output") && i + 1 < argc)
             options.output = argv[++i];
         else if (!strcmp(argv[i], "--expected") && i + 1 < argc)
@@ -136,8 +139,8 @@ static int run_conv(int argc, char **argv) {
             return usage();
     }
     if (argc % 2 || o.in_c < 1 || o.out_c < 1 || o.h < 1 || o.w < 1 || o.repeats < 1 ||
-        (o.tile != 2 && o.tile != 4 && o.tile != 6) || o.factors < 0 ||
-        o.factors > HS_FACTORS_FIXED)
+        (o.tile != 1 && o.tile != 2 && o.tile != 4 && o.tile != 6) || o.factors < 0 ||
+        o.factors > HS_FACTORS_FIXED || (o.tile == 1 && o.factors != HS_FACTORS_BF16))
         return usage();
     return bench_conv(&o);
 }

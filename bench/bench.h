@@ -15,6 +15,7 @@ typedef struct bench_pass_options {
     const char *expected; /* compare eps with this file, or NULL */
     bool reference;       /* compare eps with the reference back end instead */
     bool fast;            /* HS_PRECISION_FAST */
+    bool profile;         /* print the time of each kind of step */
 } bench_pass_options;
 int bench_pass(const bench_pass_options *options);
 
@@ -43,7 +44,7 @@ int bench_random_model(const char *folder, int size);
 /* Time our Winograd convolution beside oneDNN's direct one, on one thread. */
 typedef struct bench_conv_options {
     int in_c, out_c, h, w;
-    int repeats, tile;                                  /* turns; 6, 4 or 2 */
+    int repeats, tile;                                  /* turns; 6, 4, 2 or 1 */
     int block, panel_block, band_rows, splits, sharing; /* 0: as hs_winograd_make chooses */
     int factors;                                        /* hs_factors */
     const char *isa;                                    /* NULL: the best */

@@ -62,6 +62,17 @@ static int compare_reference(hs_model *model, int n, const float *x, const int *
     return 0;
 }
 
+/* Of all passes, the first one too. */
+static void print_profile(const hs_denoiser *denoiser, int passes) {
+    const hs_profile_row *rows = NULL;
+    int count = hs_denoiser_profile(denoiser, &rows);
+    for (int i = 0; i < count; i++)
+        if (rows[i].runs)
+            printf("%10.3f ms %6lld steps %8.1f GFLOP/s  %s\n", 1e3 * rows[i].seconds / passes,
+                   (long long)rows[i].runs / passes, 1e-9 * rows[i].flops / rows[i].seconds,
+                   rows[i].kind);
+}
+
 int bench_pass(const bench_pass_options *o) {
     hs_error err;
     hs_model *model;
@@ -73,6 +84,7 @@ int bench_pass(const bench_pass_options *o) {
     hs_model_get_info(model, &info);
     hs_denoiser_options options = hs_denoiser_options_default();
     options.threads = o->threads;
+    options.profile = o->profile;
     options.precision = o->fast ? HS_PRECISION_FAST : HS_PRECISION_F32;
     int64_t bytes;
     if (hs_denoiser_create(model, &options, &denoiser, &err) != HS_OK ||
@@ -116,6 +128,8 @@ int bench_pass(const bench_pass_options *o) {
     if (status == 0 && (o->expected || o->reference))
         printf(" error=%.2g rms=%.2g", error, rms);
     printf("\n");
+    if (o->profile)
+        print_profile(denoiser, o->repeats + 1);
     free(seconds);
     free(cpu);
     free(t);

@@ -48,8 +48,9 @@ typedef struct hs_plan_options {
     const hs_link *links; /* [link_count] */
     int link_count;
     hs_profile *profile; /* outlives the plan; NULL: none. `ref` keeps none */
-    bool fast; /* onednn only: the factors of convolutions may be rounded, to bf16 (3x3 of stride 1
-                  alone) or to 16 bits with a scale, but for those of few channels */
+    bool fast; /* onednn only: the factors of convolutions may be rounded, to bf16 or to 16 bits
+                  with a scale, but for those of few channels */
+    const struct hs_kernels *kernels; /* onednn only, for tests: in place of the best; or NULL */
 } hs_plan_options;
 
 /* Memory of a plan. Plans with one weight cache share their weights and, as they

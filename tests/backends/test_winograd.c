@@ -162,19 +162,24 @@ static hs_winograd_item item_of(const wino_case *c, wino_data *d, bool in_place)
  * about the tile's mean. */
 static void check_sums(const wino_case *c, const hs_winograd_plan *plan, const wino_data *d,
                        const float *sums) {
-    int tile = c->spec.tile, out_c = c->spec.out_c;
+    int tile = c->spec.tile, out_c = c->spec.out_c, w = c->spec.w;
     for (int t = 0; t < plan->tiles_x * plan->tiles_y; t++)
         for (int k = 0; k < out_c; k++) {
-            double sum = 0, squares = 0, size = 0, pixels = 0;
-            int top = t / plan->tiles_x * tile, left = t % plan->tiles_x * tile;
-            for (int y = top; y < top + tile && y < c->spec.h; y++)
-                for (int x = left; x < left + tile && x < c->spec.w; x++) {
-                    double value = (double)d->got[((int64_t)y * c->spec.w + x) * out_c + k];
-                    sum += value;
-                    size += fabs(value);
-                    squares += value * value;
-                    pixels++;
-                }
+            double sum = 0, squares = 0, size = 0;
+            int pixels = 0, band = t / plan->tiles_x, block = t % plan->tiles_x;
+            for (int i = 0; i < c->spec.h * w; i++) {
+                int y = i / w, x = i % w;
+                bool inside = tile > 1 ? y / tile == band && x / tile == block
+                                       : y / plan->spec.band_rows == band;
+                if (!inside)
+                    continue;
+                double value = (double)d->got[(int64_t)i * out_c + k];
+                sum += value;
+                size += fabs(value);
+                squares += value * value;
+                pixels++;
+            }
+            assert_int_equal(pixels, hs_winograd_tile_pixels(plan, t));
             double about = squares - sum * sum / pixels;
             const float *got = sums + (int64_t)t * 2 * out_c + k;
             if (isfinite(sum)) {
@@ -209,7 +214,7 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
             item[i] = item_of(c, d + first + i, in_place);
             memcpy(item[i].weights, weights, sizeof weights);
             item[i].v = v;
-            item[i].sums = c->spec.tile == 1 ? NULL : sums + (first + i) * sum_floats;
+            item[i].sums = sums + (first + i) * sum_floats;
         }
         memset(sums + first * sum_floats, 0xff, (size_t)(count * sum_floats) * sizeof(float));
         memset(v, 0xff, (size_t)plan.v_floats * sizeof(float));
@@ -219,7 +224,7 @@ static void winograd(const hs_kernels *kernels, const wino_case *c, wino_data *d
         for (int task = plan.task_count - 1; task >= 0; task--)
             kernels->winograd_run(&plan, task, item, count, scratch);
     }
-    for (int i = 0; i < items && c->spec.tile > 1; i++)
+    for (int i = 0; i < items; i++)
         check_sums(c, &plan, d + i, sums + i * sum_floats);
     free(sums);
     free(v);

@@ -21,8 +21,9 @@
  * threads are many). The order of every sum depends on the shape alone, so results
  * do not depend on how tasks are cut for a number of threads. Maps are nhwc, dense.
  *
- * With tile 1 there are no transforms: nine sums, one a tap, for processors that multiply
+ * With tile 1 there are no transforms: sums tap by tap, for processors that multiply
  * matrices of bf16 (taps.c). It needs bf16; positions, blocks and panels are then its own.
+ * It also runs kernels of 1x1 and stride 2, and may apply a norm and SiLU while it loads.
  *
  * With bf16 the factors of every product, V and U, are rounded to bfloat16 and the
  * products summed in float32, by the processor's own instruction where it has one;
@@ -63,6 +64,11 @@ typedef struct hs_winograd_spec {
                                       upsampling; h and w are even */
     int tile;                      /* 6, 4 or 2; 1: tap by tap, in bf16 */
     hs_factors factors;            /* what these are rounded to */
+    int side, stride;              /* of the kernel, 1 or 3, and 1 or 2. 0: 3x3, stride 1, padding 1,
+                                      which is all that a tile other than 1 runs. Else also: */
+    int pad_top, pad_left;         /* 0 or 1; below and to the right as many as are read */
+    int in_h, in_w;                /* of the input, as upsampled */
+    bool normed, silu;             /* with tile 1: pixels are read as scale x + shift, [SiLU] */
     int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;         /* 0, or how to cut tasks (to measure) */
     int sharing;                   /* 0: choose; 1: V of an item is made first; -1: it is not */
@@ -95,13 +101,14 @@ typedef struct hs_winograd_plan {
 typedef struct hs_winograd_item {
     const float *src[HS_WINOGRAD_PARTS];     /* [h][w][part_c], or [h/2][w/2][part_c] */
     const float *weights[HS_WINOGRAD_PARTS]; /* [panels][panel_floats] */
+    const float *scale[HS_WINOGRAD_PARTS];   /* [part_c] each, if normed */
+    const float *shift[HS_WINOGRAD_PARTS];
     const float *bias;                       /* [out_c], or NULL */
     const float *residual;                   /* as dst, added to the result; dst itself or NULL */
     float *dst;                              /* [h][w][out_c] */
-    float *sums;                             /* NULL (always with tile 1), or [tiles_y][tiles_x]
-                                                [2][out_c]: of a tile's results, and of the
-                                                squares of what they differ by from
-                                                their mean */
+    float *sums;                             /* NULL, or [tiles_y][tiles_x][2][out_c]: of a
+                                                tile's results, and of the squares of what
+                                                they differ by from their mean */
     float *v;                                /* of the first of merged items: [v_floats] if
                                                 load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
@@ -109,12 +116,24 @@ typedef struct hs_winograd_item {
 /* Cut the work; sizes must be positive. */
 typedef void hs_winograd_make(const hs_winograd_spec *spec, hs_winograd_plan *plan);
 
-/* The kernels of one part, 3x3 but with tile 0: tap t (0 ... 8, row by row) of output k and
+/* Pixels of the result in tile `tile` of [tiles_y][tiles_x]; with tile 1 a tile is a band. */
+static inline int hs_winograd_tile_pixels(const hs_winograd_plan *plan, int tile) {
+    const hs_winograd_spec *spec = &plan->spec;
+    int y = tile / plan->tiles_x, x = tile % plan->tiles_x;
+    if (spec->tile == 1) {
+        int rows = spec->h - tile * spec->band_rows;
+        return (rows < spec->band_rows ? rows : spec->band_rows) * spec->w;
+    }
+    int rows = spec->h - y * spec->tile, columns = spec->w - x * spec->tile;
+    return (rows < spec->tile ? rows : spec->tile) * (columns < spec->tile ? columns : spec->tile);
+}
+
+/* The kernels of one part, 3x3 but with tiles 0 and 1: tap t (0 ... 8, row by row) of output k and
  * input c is w[k * out_stride + c * in_stride + (flip ? taps - 1 - t : t)]; with
  * strides exchanged and flip it is the adjoint convolution. */
 typedef struct hs_winograd_kernel {
     int tile, out_c, in_c; /* tile 0: for conv_fixed.h */
-    int taps;              /* 9; with tile 0 those of the kernel */
+    int taps;              /* 9; with tiles 0 and 1 those of the kernel */
     const float *w;
     const uint16_t *half; /* NULL, or the same as bf16, which is read in place of w */
     int64_t out_stride, in_stride;

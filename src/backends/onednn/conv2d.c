@@ -386,11 +386,17 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
     s.sum = sum;
     s.upsample = hs_od_is_read_through(p, conv->input[0]);
     s.bias = (!s.adjoint && conv->input_count > 2) || item_bias.buffer >= 0;
+    hs_value src = conv->input[0];
+    bool loaded = p->loaded[src];
     hs_od_part parts[HS_MAX_INPUTS];
-    int count = hs_od_parts(p, conv->input[0], parts), tile = hs_od_winograd_tile(p, &s, s.in_c);
+    int count = hs_od_parts(p, loaded ? hs_od_norm_source(p, src) : src, parts);
+    int tile = hs_od_winograd_tile(p, &s, s.in_c);
     if (tile) {
+        s.norm = p->norms[src];
         HS_TRY(hs_od_plan_winograd(p, &s, tile, parts, count, residual, item_bias));
-        hs_od_release(p, conv->input[0]);
+        if (loaded)
+            hs_od_release_inputs(p, src);
+        hs_od_release(p, src);
         return HS_OK;
     }
     if (hs_od_is_fixed(p, &s)) {

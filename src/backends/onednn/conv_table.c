@@ -106,8 +106,6 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
                     int64_t pixels, int64_t largest) {
     const hs_od_conv_row *row = hs_od_conv_generic;
     const char *isa = kernels->isa;
-    if (factors == HS_FACTORS_BF16 && kernels->matrices)
-        return 1;
     if (!strncmp(isa, "avx512", 6) || !strcmp(isa, "amx"))
         row = hs_od_conv_avx512;
     else if (!strncmp(isa, "avx", 3))

@@ -5,6 +5,7 @@
  *   conv2d -> add             the residual is added to the band just written
  *   conv2d -> add_channel     the vector becomes the convolution's bias
  *   group_norm [-> modulate] [-> activation, and with it its slope, where that is kept]
+ *     -> conv2d             which applies it while it loads, if it runs tap by tap
  *   concat, pad_channels      never made where all readers can read parts
  *   upsample                  never made where all readers are 3x3 convolutions
  *                             that run by Winograd's method and read through it
@@ -235,6 +236,27 @@ static void hs_od_count_uses(hs_od_planner *p) {
     }
 }
 
+/* Does a step of group_norm.c end in `value`, which a convolution could compute instead? */
+static bool hs_od_is_loadable(const hs_od_planner *p, hs_value value) {
+    const hs_node *node = hs_od_node(p, value);
+    if (!hs_od_unshared(p, value) || p->slope[value] != HS_NO_VALUE || node->shape.rank != 4)
+        return false;
+    if (node->op == HS_OP_ACTIVATION && node->attr.activation.kind != HS_SILU)
+        return false;
+    return node->op == HS_OP_GROUP_NORM ||
+           ((node->op == HS_OP_ACTIVATION || node->op == HS_OP_MODULATE) &&
+            p->fused[value] != HS_NO_VALUE);
+}
+
+static void hs_od_find_loaded(hs_od_planner *p) {
+    for (hs_value i = 0; i < p->graph->count; i++) {
+        const hs_node *node = hs_od_node(p, i);
+        if (p->needed[i] && node->op == HS_OP_CONV2D && hs_od_is_loadable(p, node->input[0]) &&
+            hs_od_node_tile(p, i) == 1)
+            p->loaded[node->input[0]] = true;
+    }
+}
+
 void hs_od_fuse(hs_od_planner *p) {
     hs_od_count_uses(p);
     for (hs_value i = 0; i < p->graph->count; i++)
@@ -248,4 +270,5 @@ void hs_od_fuse(hs_od_planner *p) {
     for (hs_value i = 0; i < p->graph->count; i++)
         if (p->needed[i])
             hs_od_fuse_node(p, i);
+    hs_od_find_loaded(p);
 }

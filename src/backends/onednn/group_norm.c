@@ -4,7 +4,8 @@
  * that a convolution left of its tiles (winograd.c), then
  * y = act(a x + b) with a and b from the sums. The input may be a concatenation
  * that is never made: its parts are read where they are. Where products with the
- * Jacobian are to read act'(a x + b), it is written beside y.
+ * Jacobian are to read act'(a x + b), it is written beside y. The second step is left out
+ * where the convolution that reads y computes it while it loads.
  */
 #include <math.h>
 
@@ -13,7 +14,7 @@
 #define HS_CHUNK_FLOATS 8192 /* per task: 32 KB */
 #define HS_MAX_CHUNKS 32
 
-typedef struct hs_od_norm {
+struct hs_od_norm {
     hs_od_step base;
     int n, channels, groups, part_count, chunks, sum_chunks;
     int part_channels[HS_MAX_INPUTS];
@@ -25,7 +26,7 @@ typedef struct hs_od_norm {
     double eps;
     const float *gamma, *beta;
     hs_kernel_act act;
-} hs_od_norm;
+};
 
 static double *hs_od_sums(const hs_exec *exec, const hs_od_norm *s, int item, int chunk) {
     double *sums = (double *)hs_od_data(exec, s->sums.buffer);
@@ -35,12 +36,6 @@ static double *hs_od_sums(const hs_exec *exec, const hs_od_norm *s, int item, in
 static int64_t hs_od_chunk_pixels(const hs_od_norm *s, int chunk) {
     int64_t left = s->pixels - chunk * s->chunk;
     return left < s->chunk ? left : s->chunk;
-}
-
-/* Results in a tile: at the lower and right ends it is cut. */
-static int hs_od_tile_pixels(const hs_od_tile_sums *t, int tile) {
-    int rows = t->h - tile / t->tiles_x * t->tile, columns = t->w - tile % t->tiles_x * t->tile;
-    return (rows < t->tile ? rows : t->tile) * (columns < t->tile ? columns : t->tile);
 }
 
 /* The share of a chunk in the sums of a part's tiles. Squares about a tile's mean become
@@ -54,7 +49,7 @@ static void hs_od_add_tiles(const hs_exec *exec, const hs_od_norm *s, int part, 
     const float *from =
         hs_od_data(exec, t->buffer) + 2LL * channels * ((int64_t)item * t->tiles + first);
     for (int tile = first; tile < end; tile++, from += 2LL * channels) {
-        double each = 1.0 / hs_od_tile_pixels(t, tile);
+        double each = 1.0 / t->pixels[tile];
         for (int c = 0; c < channels; c++) {
             double x = (double)from[c];
             sum[c] += x;
@@ -123,6 +118,14 @@ static void hs_od_norm_coefficients(const hs_exec *exec, const hs_od_norm *s, in
             b[c] = (float)(shift - mean * (double)a[c]); /* 0 at the mean, with a as rounded */
         }
     }
+}
+
+void hs_od_norm_lines(const hs_exec *exec, const hs_od_norm *norm, int item, float *a, float *b) {
+    hs_od_norm_coefficients(exec, norm, item, false, a, b);
+}
+
+bool hs_od_norm_is_silu(const hs_od_norm *norm) {
+    return norm->act == HS_ACT_SILU;
 }
 
 /* slope = act'(a x + b) of one part's pixels; lines: a, b, zeros and ones. */
@@ -205,12 +208,22 @@ void hs_od_cut_chunks(int64_t pixels, int channels, int *chunks, int64_t *chunk)
     *chunks = (int)((pixels + *chunk - 1) / *chunk);
 }
 
+hs_value hs_od_norm_source(const hs_od_planner *p, hs_value value) {
+    while (hs_od_node(p, value)->op != HS_OP_GROUP_NORM)
+        value = hs_od_node(p, value)->input[0];
+    return hs_od_node(p, value)->input[0];
+}
+
+void hs_od_touch_norm(hs_od_planner *p, const hs_od_norm *norm) {
+    hs_od_touch(p, norm->sums.buffer);
+    if (norm->modulate.buffer >= 0)
+        hs_od_touch(p, norm->modulate.buffer);
+}
+
 static void hs_od_touch_all(hs_od_planner *p, const hs_od_norm *s) {
-    hs_od_touch(p, s->sums.buffer);
+    hs_od_touch_norm(p, s);
     for (int i = 0; i < s->part_count; i++)
         hs_od_touch(p, s->part[i].buffer);
-    if (s->modulate.buffer >= 0)
-        hs_od_touch(p, s->modulate.buffer);
 }
 
 hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
@@ -245,7 +258,10 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     for (int i = 0; i < s->part_count; i++)
         if (s->tile_sums[i].buffer >= 0)
             hs_od_touch(p, s->tile_sums[i].buffer);
-
+    if (p->loaded[value]) { /* the convolution releases the inputs */
+        p->norms[value] = s;
+        return HS_OK;
+    }
     bool stats = norm->op == HS_OP_GROUP_NORM_STATS;
     HS_TRY(hs_od_new_step(p, sizeof *step, stats ? hs_od_run_stats : hs_od_run_norm, value, &step));
     step->kind = "group_norm";

@@ -77,9 +77,11 @@ struct hs_exec {
  * [n][tiles][2][channels], sums and sums of squares about their mean (winograd.h). */
 typedef struct hs_od_tile_sums {
     int buffer; /* -1: none */
-    int tile, h, w;
-    int tiles_x, tiles;
+    int tiles;
+    const int *pixels; /* [tiles] */
 } hs_od_tile_sums;
+
+typedef struct hs_od_norm hs_od_norm; /* group_norm.c */
 
 typedef struct hs_od_planner {
     hs_exec *exec;
@@ -99,6 +101,9 @@ typedef struct hs_od_planner {
     hs_value *slope;            /* [count] the kept slope that this activation's step leaves, too */
     hs_od_place *place;         /* [count] */
     bool *normed;               /* [count] some group norm reads the value, maybe as a part */
+    bool *loaded;               /* [count] a norm, with what follows it, that is never made: its
+                                   one reader, a convolution, applies it while it loads */
+    hs_od_norm **norms;         /* [count] of the loaded ones, once planned */
     hs_od_tile_sums *tile_sums; /* [count] */
     hs_error *err;
 } hs_od_planner;
@@ -143,6 +148,11 @@ const hs_node *hs_od_node(const hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_norm_tangent(hs_od_planner *p, hs_value value);
+/* What norm [modulate] [activation], which ends in `value`, reads. */
+hs_value hs_od_norm_source(const hs_od_planner *p, hs_value value);
+/* The step last added reads what the norm's lines are made from. */
+void hs_od_touch_norm(hs_od_planner *p, const hs_od_norm *norm);
+bool hs_od_norm_is_silu(const hs_od_norm *norm);
 hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_attention_tangent(hs_od_planner *p, hs_value value);
 hs_status hs_od_plan_link(hs_od_planner *p, hs_value value);
@@ -173,6 +183,9 @@ static inline void *hs_od_scratch(const hs_exec *exec, int rank) {
 
 void hs_od_fail(const hs_exec *exec, dnnl_status_t status);
 
+/* a[c], b[c] so that the whole of the norm of an item, gamma, beta and modulation is a x + b. */
+void hs_od_norm_lines(const hs_exec *exec, const hs_od_norm *norm, int item, float *a, float *b);
+
 /* out [channels, count] from tokens [count, ...] that are `stride` floats apart. */
 void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
                             float *out);
@@ -200,7 +213,7 @@ hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int ch
                             bool adjoint, const dnnl_memory_desc_t *md, const float **out);
 /* A share of a kernel for the convolutions of kernels/winograd.h and conv_fixed.h. */
 typedef struct hs_od_winograd_weight {
-    int tile, taps; /* 9; with tile 0 (kernels/conv_fixed.h) as the kernel has */
+    int tile, taps; /* 9; with tiles 0 (kernels/conv_fixed.h) and 1 as the kernel has */
     int panels;     /* 0: the weight is of another kind */
     int64_t panel_floats;
     int64_t outputs, inputs; /* of the whole kernel, o,i,h,w */

@@ -296,7 +296,7 @@ static hs_status hs_od_plan_nodes(hs_od_planner *p) {
 
 static hs_status hs_od_start(hs_exec *exec, const hs_plan_options *options, hs_error *err) {
     hs_status status = HS_OK;
-    exec->kernels = hs_kernels_get();
+    exec->kernels = options->kernels ? options->kernels : hs_kernels_get();
     exec->threads = options->threads > 0 ? options->threads : hs_cpu_count();
     exec->cache = options->cache;
     exec->profile = options->profile;
@@ -386,12 +386,15 @@ hs_status hs_od_plan(const hs_graph *graph, const hs_plan_options *options, hs_e
     p.fused = hs_arena_alloc(&memory, count, sizeof *p.fused);
     p.slope = hs_arena_alloc(&memory, count, sizeof *p.slope);
     p.normed = hs_arena_alloc(&memory, count, sizeof *p.normed);
+    p.loaded = hs_arena_alloc(&memory, count, sizeof *p.loaded);
+    p.norms = hs_arena_alloc(&memory, count, sizeof *p.norms);
     p.tile_sums = hs_arena_alloc(&memory, count, sizeof *p.tile_sums);
     p.place = exec->places = hs_arena_alloc(&exec->memory, count, sizeof *p.place);
     hs_status status;
     hs_threads_saved saved = hs_threads_push(1); /* primitives run inside a crew */
     if (p.uses && p.needed && p.is_output && p.absorbed && p.virtual_parts && p.slice_first &&
-        p.slice_count && p.fused && p.slope && p.normed && p.tile_sums && p.place)
+        p.slice_count && p.fused && p.slope && p.normed && p.loaded && p.norms && p.tile_sums &&
+        p.place)
         status = hs_od_plan_all(&p);
     else
         status = hs_fail_memory(err, count * sizeof *p.place);

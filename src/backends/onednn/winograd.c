@@ -1,5 +1,5 @@
 /*
- * Convolution 3x3 by Winograd's method or tap by tap (kernels/winograd.h) as steps: one, or
+ * Convolution by Winograd's method or tap by tap (kernels/winograd.h) as steps: one, or
  * two where something is prepared that all tasks share: the transformed input of an
  * item, or of several small ones, where tiles are few, and transformed weights that are
  * not kept from pass to pass (conv_table.c says which).
@@ -20,6 +20,8 @@ typedef struct hs_od_winograd {
     const float *data[HS_WINOGRAD_PARTS]; /* of the weights: transformed; if fresh, plain, or
                                              in bf16 where their factors are rounded */
     bool fresh;                           /* they are transformed in every pass, into u */
+    const hs_od_norm *norm;               /* applied to the input while it is loaded, or NULL */
+    int first[HS_WINOGRAD_PARTS];         /* channel of the whole input */
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
     int sums;                 /* buffer [n, tiles, 2, out_c], or -1 */
@@ -47,8 +49,23 @@ hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
     return kernels->bf16 || in_c * out_c >= HS_OD_BF16_KERNELS ? HS_FACTORS_BF16 : HS_FACTORS_F32;
 }
 
+/* Kernels that tile 1 runs, where the processor multiplies matrices: all of a U-Net's. */
+static bool hs_od_runs_by_taps(const hs_od_conv_spec *s, const hs_shape *kernel) {
+    int side = (int)kernel->dim[2], stride = s->conv->attr.conv.stride;
+    if (kernel->dim[3] != side || s->pad_top < 0 || s->pad_left < 0)
+        return false;
+    if (side == 1)
+        return stride <= 2 && s->pad_top + s->pad_left == 0;
+    if (side != 3 || s->pad_top > 1 || s->pad_left > 1)
+        return false;
+    return stride == 2 || (stride == 1 && s->pad_top == 1 && s->pad_left == 1 &&
+                           s->pad_bottom == 1 && s->pad_right == 1);
+}
+
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c) {
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+    if (p->exec->kernels->matrices && hs_od_factors(p, in_c, s->out_c) == HS_FACTORS_BF16)
+        return hs_od_runs_by_taps(s, kernel);
     if (kernel->dim[2] != 3 || kernel->dim[3] != 3 || s->conv->attr.conv.stride != 1 ||
         s->pad_top != 1 || s->pad_left != 1 || s->pad_bottom != 1 || s->pad_right != 1)
         return 0;
@@ -106,12 +123,25 @@ static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int p
                                     hs_od_data(exec, w->u[part]) + panel * weight->panel_floats);
 }
 
+/* What becomes of the pixels of an item, in the scratch of this rank. */
+static void hs_od_load_norm(const hs_exec *exec, const hs_od_winograd *w, int rank,
+                            hs_winograd_item *item, int number, int *ready) {
+    float *scale = hs_od_scratch(exec, rank), *shift = scale + w->plan.in_c;
+    if (*ready != number)
+        hs_od_norm_lines(exec, w->norm, number, scale, shift);
+    *ready = number;
+    for (int i = 0; i < w->plan.spec.part_count; i++) {
+        item->scale[i] = scale + w->first[i];
+        item->shift[i] = shift + w->first[i];
+    }
+}
+
 /* Panels of weights first, then groups of tiles. */
 static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_team *team,
                               int rank) {
     const hs_od_winograd *w = ((const hs_od_prepare *)step)->conv;
     int panels = w->plan.panels, made = w->fresh ? w->plan.spec.part_count * panels : 0;
-    int loads = hs_od_winograd_sets(w) * w->plan.load_tasks;
+    int loads = hs_od_winograd_sets(w) * w->plan.load_tasks, ready = -1;
     for (int task; (task = hs_team_next(team, made + loads)) >= 0;) {
         if (task < made) {
             hs_od_make_panel(exec, w, task / panels, task % panels);
@@ -120,6 +150,8 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_te
         int load = task - made;
         hs_od_winograd_set set;
         hs_od_winograd_collect(exec, w, load / w->plan.load_tasks, &set);
+        if (w->norm) /* whose convolutions merge no items */
+            hs_od_load_norm(exec, w, rank, set.items, load / w->plan.load_tasks, &ready);
         exec->kernels->winograd_load(&w->plan, load % w->plan.load_tasks, set.items, set.count,
                                      hs_od_scratch(exec, rank));
     }
@@ -146,6 +178,18 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n
                              .h = (int)s->out_h,
                              .w = (int)s->out_w,
                              .tile = tile};
+    if (tile == 1) {
+        const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
+        spec.side = (int)kernel->dim[2];
+        spec.stride = s->conv->attr.conv.stride;
+        spec.pad_top = s->pad_top;
+        spec.pad_left = s->pad_left;
+        spec.in_h = (int)s->in_h;
+        spec.in_w = (int)s->in_w;
+        spec.normed = s->norm != NULL;
+        spec.silu = s->norm && hs_od_norm_is_silu(s->norm);
+        hs_od_need_scratch(p, 2 * s->in_c * (int64_t)sizeof(float));
+    }
     spec.out_c = (int)s->out_c;
     spec.upsample = s->upsample;
     spec.part_count = count;
@@ -156,13 +200,18 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n
     hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
 }
 
-/* All that the step reads and writes; it was just added. */
-static void hs_od_touch_winograd(hs_od_planner *p, const hs_od_winograd *w) {
-    for (int i = 0; i < w->plan.spec.part_count; i++) {
+/* What the step that reads the input reads; it was just added. */
+static void hs_od_touch_input(hs_od_planner *p, const hs_od_winograd *w) {
+    for (int i = 0; i < w->plan.spec.part_count; i++)
         hs_od_touch(p, w->src[i].buffer);
-        if (w->fresh)
-            hs_od_touch(p, w->u[i]);
-    }
+    if (w->norm)
+        hs_od_touch_norm(p, w->norm);
+}
+
+/* What the convolution itself reads and writes besides; it was just added. */
+static void hs_od_touch_winograd(hs_od_planner *p, const hs_od_winograd *w) {
+    for (int i = 0; i < w->plan.spec.part_count && w->fresh; i++)
+        hs_od_touch(p, w->u[i]);
     hs_od_touch(p, w->dst.buffer);
     if (w->sums >= 0)
         hs_od_touch(p, w->sums);
@@ -182,7 +231,7 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         w->weights[i] = (hs_od_winograd_weight){
             .tile = w->plan.spec.tile,
-            .taps = 9,
+            .taps = (int)(kernel->dim[2] * kernel->dim[3]),
             .factors = w->plan.spec.factors,
             .panels = w->plan.panels,
             .panel_floats = w->plan.panel_floats[i],
@@ -213,6 +262,10 @@ static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, 
 static const char *hs_od_winograd_kind(const hs_winograd_spec *spec, bool prepared) {
 #define HS_KIND(name)                                                                              \
     { name, name ", prepared" }
+    static const char *const others[2][2] = {HS_KIND("conv2d 1x1, bf16"),
+                                             HS_KIND("conv2d 3x3, stride 2, bf16")};
+    if (spec->tile == 1 && (spec->side == 1 || spec->stride == 2))
+        return others[spec->side == 3][prepared];
     static const char *const kinds[3][4][2] = {
         {HS_KIND("conv2d 3x3"), HS_KIND("conv2d 3x3, Winograd 2"),
          HS_KIND("conv2d 3x3, Winograd 4"), HS_KIND("conv2d 3x3, Winograd 6")},
@@ -245,17 +298,18 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
 /* Where a norm reads the result, it need not read it for its sums. */
 static hs_status hs_od_plan_tile_sums(hs_od_planner *p, const hs_od_conv_spec *s,
                                       hs_od_winograd *w) {
-    w->sums = -1;
-    if (!p->normed[s->value] || w->plan.spec.tile == 1)
-        return HS_OK;
-    HS_TRY(hs_od_new_buffer(p, w->n * hs_od_sum_floats(w), &w->sums));
     const hs_winograd_plan *plan = &w->plan;
-    p->tile_sums[s->value] = (hs_od_tile_sums){.buffer = w->sums,
-                                               .tile = plan->spec.tile,
-                                               .h = plan->spec.h,
-                                               .w = plan->spec.w,
-                                               .tiles_x = plan->tiles_x,
-                                               .tiles = plan->tiles_x * plan->tiles_y};
+    w->sums = -1;
+    if (!p->normed[s->value])
+        return HS_OK;
+    int tiles = plan->tiles_x * plan->tiles_y;
+    int *pixels = hs_arena_alloc(&p->exec->memory, (size_t)tiles, sizeof *pixels);
+    if (!pixels)
+        return hs_fail_memory(p->err, (size_t)tiles * sizeof *pixels);
+    for (int i = 0; i < tiles; i++)
+        pixels[i] = hs_winograd_tile_pixels(plan, i);
+    HS_TRY(hs_od_new_buffer(p, w->n * hs_od_sum_floats(w), &w->sums));
+    p->tile_sums[s->value] = (hs_od_tile_sums){w->sums, tiles, pixels};
     return HS_OK;
 }
 
@@ -266,18 +320,26 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
     hs_od_prepare *prepare;
     hs_od_winograd w = {.n = (int)hs_od_node(p, s->value)->shape.dim[0],
                         .dst = p->place[s->value],
+                        .norm = s->norm,
                         .residual = {.buffer = -1},
                         .item_bias = item_bias};
     hs_od_cut_winograd(p, s, w.n, tile, parts, count, &w.plan);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         w.src[i] = hs_od_operand(p, parts[i].value, w.n);
+        w.first[i] = parts[i].first;
+    }
     if (s->sum)
         w.residual = residual.buffer >= 0 ? residual : w.dst;
     hs_od_describe_weights(p, s, parts, &w);
     HS_TRY(hs_od_plan_prepare(p, s->value, &w, &prepare));
+    if (w.plan.load_tasks)
+        hs_od_touch_input(p, &w);
     HS_TRY(hs_od_new_step(p, sizeof w, hs_od_run_winograd, s->value, &step));
+    if (!w.plan.load_tasks)
+        hs_od_touch_input(p, &w);
     step->kind = hs_od_winograd_kind(&w.plan.spec, false);
-    step->flops = 18.0 * w.n * (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
+    step->flops = 2.0 * w.weights[0].taps * w.n *
+                  (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
     w.base = *step;
     hs_od_winograd *placed = (hs_od_winograd *)step;
     *placed = w;
