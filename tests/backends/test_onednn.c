@@ -102,11 +102,8 @@ static void check_fast(const hs_kernels *kernels, int size, bool modulated, doub
     hs_value outputs[3];
     int64_t total;
     net_unet(&net, 2, 32, size, modulated, outputs);
-    hs_plan_options options = {.threads = 1,
-                               .outputs = outputs,
-                               .output_count = 2,
-                               .fast = true,
-                               .kernels = kernels};
+    hs_plan_options options = {
+        .threads = 1, .outputs = outputs, .output_count = 2, .fast = true, .kernels = kernels};
     float *exact = net_run(&hs_backend_onednn, net.graph, 2, outputs, 2, 1, &total);
     float *fast = net_run_with(&hs_backend_onednn, net.graph, &options, 2, &total);
     double error = hs_test_relative_error(fast, exact, total);
@@ -127,8 +124,8 @@ static void test_fast(void **state) {
 }
 
 /* The same as on a processor that multiplies matrices: all convolutions tap by tap, which apply
- * the norms that they read. (Observed: 2.4e-2, since this network's attention is steep; 7e-3 with 1x1
- * convolutions in float32.) */
+ * the norms that they read. (Observed: 2.4e-2, since this network's attention is steep; 7e-3 with
+ * 1x1 convolutions in float32.) */
 static void test_fast_by_taps(void **state) {
     hs_kernels kernels = *hs_kernels_get();
     kernels.fixed = false;

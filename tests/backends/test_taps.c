@@ -164,7 +164,7 @@ static void run(const hs_kernels *kernels, const taps_case *c, taps_data *d) {
     }
     memcpy(d->got, d->residual, (size_t)(d->pixels * s->out_c) * sizeof(float));
     item.bias = c->bias ? d->bias : NULL;
-    item.residual = c->residual ? d->got : NULL; /* in place */
+    item.residual = c->residual ? d->got : NULL;        /* in place */
     memset(v, 0xff, (size_t)plan.v_floats * sizeof *v); /* NaN */
     for (int task = plan.load_tasks - 1; task >= 0; task--)
         kernels->winograd_load(&plan, task, &item, 1, scratch);

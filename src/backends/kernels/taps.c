@@ -15,8 +15,9 @@
  * all, and any 16 positions after each other are a matrix in V, whatever the width. Results at
  * the border are not stored.
  *
- * Results of a block are stored while the next one is multiplied: the matrix unit works on
- * its own meanwhile.
+ * A block is three matrices of positions by two of output channels: six sums, so that U is
+ * read once for 48 positions, which is what limits the matrix unit. Its results are stored
+ * while the next block is multiplied.
  */
 #include <string.h>
 
@@ -28,7 +29,9 @@
 #define HS_TAPS_PANEL 32   /* output channels of a panel */
 #define HS_TAPS_MATRIX 512 /* floats of U of one chunk and tap: [16 pairs][PANEL] */
 #define HS_TAPS_ROWS 16    /* positions of a matrix */
-#define HS_TAPS_BLOCK 32   /* positions that products take together */
+#define HS_TAPS_MATRICES 3 /* of these that products take together */
+#define HS_TAPS_BLOCK 48   /* positions, then */
+#define HS_TAPS_M 512      /* floats of M of a matrix: [ROWS][PANEL] */
 #define HS_TAPS_MOST 9     /* taps */
 
 /* How to cut: V and the weights of a panel should fit into a second-level cache of 2 MB. */
@@ -115,7 +118,7 @@ void HS_KERNEL(hs_taps_make)(const hs_winograd_spec *given, hs_winograd_plan *pl
     plan->v_floats = plan->padded_c / HS_TAPS_CHUNK * plan->v_stride * hs_taps_phases(spec);
     plan->m_stride = HS_TAPS_PANEL;
     plan->scratch_floats =
-        2 * HS_TAPS_BLOCK * HS_TAPS_PANEL + (plan->load_tasks ? 0 : plan->v_floats);
+        2 * HS_TAPS_MATRICES * HS_TAPS_M + (plan->load_tasks ? 0 : plan->v_floats);
 }
 
 /* ------------------------------------------------------------- loading -- */
@@ -277,28 +280,36 @@ typedef struct hs_taps_results {
     float sum[HS_TAPS_PANEL], square[HS_TAPS_PANEL];
 } hs_taps_results;
 
-/* One pixel's results, plus bias and residual. */
-HS_INLINE void hs_taps_store(hs_taps_results *r, int channels) {
-    int k = 0;
-    for (; k + HS_LANES <= channels; k += HS_LANES) {
-        hs_vec y = hs_load(r->m + k);
-        if (r->bias)
-            y += hs_load(r->bias + k);
+/* Channels [k, k + LANES) of `count` pixels that follow each other. */
+HS_INLINE void hs_taps_store_lanes(hs_taps_results *r, int k, int count) {
+    hs_vec bias = r->bias ? hs_load(r->bias + k) : (hs_vec){0};
+    hs_vec origin = hs_load(r->origin + k), sum = hs_load(r->sum + k);
+    hs_vec square = hs_load(r->square + k);
+    float *dst = r->dst + k;
+    for (int i = 0; i < count; i++, dst += r->out_c) {
+        hs_vec y = hs_load(r->m + i * HS_TAPS_PANEL + k) + bias;
         if (r->residual)
-            y += hs_load(r->residual + k);
-        hs_store(r->dst + k, y);
-        if (r->sums) {
-            if (!r->pixels)
-                hs_store(r->origin + k, y);
-            hs_vec d = y - hs_load(r->origin + k);
-            hs_store(r->sum + k, hs_load(r->sum + k) + d);
-            hs_store(r->square + k, hs_multiply_add(d, d, hs_load(r->square + k)));
-        }
+            y += hs_load(r->residual + i * r->out_c + k);
+        hs_store(dst, y);
+        if (i == 0 && !r->pixels)
+            origin = y;
+        hs_vec d = y - origin;
+        sum += d;
+        square = hs_multiply_add(d, d, square);
     }
-    for (; k < channels; k++) {
-        float y = (r->m[k] + (r->bias ? r->bias[k] : 0)) + (r->residual ? r->residual[k] : 0);
-        r->dst[k] = y;
-        if (!r->pixels)
+    hs_store(r->origin + k, origin);
+    hs_store(r->sum + k, sum);
+    hs_store(r->square + k, square);
+}
+
+/* The same of one channel. */
+HS_INLINE void hs_taps_store_one(hs_taps_results *r, int k, int count) {
+    for (int i = 0; i < count; i++) {
+        float y = r->m[i * HS_TAPS_PANEL + k] + (r->bias ? r->bias[k] : 0);
+        if (r->residual)
+            y += r->residual[i * r->out_c + k];
+        r->dst[i * r->out_c + k] = y;
+        if (i == 0 && !r->pixels)
             r->origin[k] = y;
         float d = y - r->origin[k];
         r->sum[k] += d;
@@ -308,20 +319,31 @@ HS_INLINE void hs_taps_store(hs_taps_results *r, int channels) {
 
 /* At most `count` positions; the border is passed over. */
 static void hs_taps_save(hs_taps_results *r, int count) {
-    for (; count > 0 && r->left > 0; count--, r->left--, r->m += HS_TAPS_PANEL) {
+    count = count < r->left ? count : r->left;
+    while (count > 0) {
         if (r->x == r->border) {
             r->x = 0;
+            r->m += HS_TAPS_PANEL;
+            r->left--;
+            count--;
             continue;
         }
+        int run = r->border < 0 || count < r->border - r->x ? count : r->border - r->x, k = 0;
         if (r->channels == HS_TAPS_PANEL)
-            hs_taps_store(r, HS_TAPS_PANEL);
-        else
-            hs_taps_store(r, r->channels);
-        r->dst += r->out_c;
+            for (; k < HS_TAPS_PANEL; k += HS_LANES)
+                hs_taps_store_lanes(r, k, run);
+        for (; k + HS_LANES <= r->channels; k += HS_LANES)
+            hs_taps_store_lanes(r, k, run);
+        for (; k < r->channels; k++)
+            hs_taps_store_one(r, k, run);
+        r->m += run * HS_TAPS_PANEL;
+        r->dst += run * r->out_c;
         if (r->residual)
-            r->residual += r->out_c;
-        r->x++;
-        r->pixels++;
+            r->residual += run * r->out_c;
+        r->x += run;
+        r->pixels += run;
+        r->left -= run;
+        count -= run;
     }
 }
 
@@ -340,7 +362,7 @@ static void hs_taps_save_sums(const hs_taps_results *r) {
 /* -------------------------------------------------------------- running -- */
 
 #if defined(__AMX_BF16__)
-/* Eight matrices of 16 rows of 64 bytes: sums 0 to 3, factors of V 4 and 5, of U 6 and 7. */
+/* Eight matrices of 16 rows of 64 bytes: sums 0 to 5, V 6, U 7. */
 static void hs_taps_begin(void) {
     struct {
         uint8_t palette, start, reserved[14];
@@ -358,35 +380,53 @@ static void hs_taps_end(void) {
     _tile_release();
 }
 
-/* The sums of a block begin: of 16 or, if `two`, 32 positions. */
-HS_INLINE void hs_taps_clear(float *m, bool two) {
+/* The sums of a block begin: of n matrices of positions, up to MATRICES. */
+HS_INLINE void hs_taps_clear(float *m, int n) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
+    _tile_zero(4);
+    _tile_zero(5);
 }
 
 /* They grow by one chunk under one tap. */
-HS_INLINE void hs_taps_add(const float *v, const float *u, float *m, bool two) {
-    _tile_loadd(4, v, 64);
-    _tile_loadd(6, u, 4 * HS_TAPS_PANEL);
-    _tile_loadd(7, u + 16, 4 * HS_TAPS_PANEL);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    if (two) {
-        _tile_loadd(5, v + HS_TAPS_ROWS * HS_TAPS_PIXEL, 64);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+HS_INLINE void hs_taps_add(const float *v, const float *u, float *m, int n) {
+    const float *v1 = v + HS_TAPS_ROWS * HS_TAPS_PIXEL, *v2 = v1 + HS_TAPS_ROWS * HS_TAPS_PIXEL;
+    _tile_loadd(7, u, 4 * HS_TAPS_PANEL);
+    _tile_loadd(6, v, 4 * HS_TAPS_PIXEL);
+    _tile_dpbf16ps(0, 6, 7);
+    if (n > 1) {
+        _tile_loadd(6, v1, 4 * HS_TAPS_PIXEL);
+        _tile_dpbf16ps(1, 6, 7);
     }
+    if (n > 2) {
+        _tile_loadd(6, v2, 4 * HS_TAPS_PIXEL);
+        _tile_dpbf16ps(2, 6, 7);
+    }
+    _tile_loadd(7, u + 16, 4 * HS_TAPS_PANEL); /* and back, with what stands in 6 */
+    if (n > 2)
+        _tile_dpbf16ps(5, 6, 7);
+    if (n > 2)
+        _tile_loadd(6, v1, 4 * HS_TAPS_PIXEL);
+    if (n > 1) {
+        _tile_dpbf16ps(4, 6, 7);
+        _tile_loadd(6, v, 4 * HS_TAPS_PIXEL);
+    }
+    _tile_dpbf16ps(3, 6, 7);
 }
 
 /* They go to m [positions][PANEL]. */
-HS_INLINE void hs_taps_done(float *m, bool two) {
+HS_INLINE void hs_taps_done(float *m, int n) {
     _tile_stored(0, m, 4 * HS_TAPS_PANEL);
-    _tile_stored(1, m + 16, 4 * HS_TAPS_PANEL);
-    if (two) {
-        _tile_stored(2, m + HS_TAPS_ROWS * HS_TAPS_PANEL, 4 * HS_TAPS_PANEL);
-        _tile_stored(3, m + HS_TAPS_ROWS * HS_TAPS_PANEL + 16, 4 * HS_TAPS_PANEL);
+    _tile_stored(3, m + 16, 4 * HS_TAPS_PANEL);
+    if (n > 1) {
+        _tile_stored(1, m + HS_TAPS_M, 4 * HS_TAPS_PANEL);
+        _tile_stored(4, m + HS_TAPS_M + 16, 4 * HS_TAPS_PANEL);
+    }
+    if (n > 2) {
+        _tile_stored(2, m + 2 * HS_TAPS_M, 4 * HS_TAPS_PANEL);
+        _tile_stored(5, m + 2 * HS_TAPS_M + 16, 4 * HS_TAPS_PANEL);
     }
 }
 #else
@@ -398,8 +438,8 @@ static void hs_taps_begin(void) {
 static void hs_taps_end(void) {
 }
 
-static void hs_taps_clear(float *m, bool two) {
-    memset(m, 0, (size_t)((1 + two) * HS_TAPS_ROWS * HS_TAPS_PANEL) * sizeof *m);
+static void hs_taps_clear(float *m, int n) {
+    memset(m, 0, (size_t)(n * HS_TAPS_M) * sizeof *m);
 }
 
 HS_INLINE float hs_taps_half(const float *pairs, int64_t i, bool upper) {
@@ -411,9 +451,8 @@ HS_INLINE float hs_taps_half(const float *pairs, int64_t i, bool upper) {
     return x;
 }
 
-static void hs_taps_add(const float *v, const float *u, float *m, bool two) {
-    int rows = two ? 2 * HS_TAPS_ROWS : HS_TAPS_ROWS;
-    for (int i = 0; i < rows * HS_TAPS_PIXEL; i++) { /* pair i % 16 of a position */
+static void hs_taps_add(const float *v, const float *u, float *m, int n) {
+    for (int i = 0; i < n * HS_TAPS_ROWS * HS_TAPS_PIXEL; i++) { /* pair i % 16 of a position */
         float *sum = m + i / HS_TAPS_PIXEL * HS_TAPS_PANEL;
         int64_t w = i % HS_TAPS_PIXEL * HS_TAPS_PANEL;
         for (int half = 0; half < 2; half++)
@@ -422,7 +461,7 @@ static void hs_taps_add(const float *v, const float *u, float *m, bool two) {
     }
 }
 
-static void hs_taps_done(float *m, bool two) {
+static void hs_taps_done(float *m, int n) {
 }
 #endif
 
@@ -432,25 +471,26 @@ typedef struct hs_taps_task {
     const hs_winograd_item *item;
     int64_t step[HS_TAPS_MOST]; /* floats of V from a position to what a tap reads for it */
     int taps;
-    int each; /* positions to be stored with every tap of a chunk */
+    int each; /* positions to be stored with every third tap of a chunk */
 } hs_taps_task;
 
 /* m from the position at which v stands, while the block before is stored. */
-HS_INLINE void hs_taps_block(const hs_taps_task *t, int panel, const float *v, float *m, bool two,
+HS_INLINE void hs_taps_block(const hs_taps_task *t, int panel, const float *v, float *m, int n,
                              hs_taps_results *before) {
     const hs_winograd_plan *plan = t->plan;
-    hs_taps_clear(m, two);
+    hs_taps_clear(m, n);
     for (int part = 0; part < plan->spec.part_count; part++) {
         const float *u = t->item->weights[part] + panel * plan->panel_floats[part];
         const float *end = u + plan->panel_floats[part];
         const float *x = v + plan->part_chunk[part] * plan->v_stride;
         for (; u < end; x += plan->v_stride)
             for (int tap = 0; tap < t->taps; tap++, u += HS_TAPS_MATRIX) {
-                hs_taps_add(x + t->step[tap], u, m, two);
-                hs_taps_save(before, t->each);
+                hs_taps_add(x + t->step[tap], u, m, n);
+                if (tap % 3 == 0)
+                    hs_taps_save(before, t->each);
             }
     }
-    hs_taps_done(m, two);
+    hs_taps_done(m, n);
     hs_taps_save(before, before->left);
 }
 
@@ -458,7 +498,7 @@ static hs_taps_task hs_taps_begin_task(const hs_winograd_plan *plan, const hs_wi
     const hs_winograd_spec *spec = &plan->spec;
     hs_taps_task t = {.plan = plan, .item = item, .taps = spec->side * spec->side};
     int chunks = plan->padded_c / HS_TAPS_CHUNK;
-    t.each = hs_winograd_ceil(HS_TAPS_BLOCK, (int64_t)chunks * t.taps);
+    t.each = hs_winograd_ceil(HS_TAPS_BLOCK, (int64_t)chunks * hs_winograd_ceil(t.taps, 3));
     for (int tap = 0; tap < t.taps; tap++) {
         int y = tap / spec->side, x = tap % spec->side, stride = spec->stride;
         int64_t phase = y % stride * 2 + x % stride;
@@ -494,8 +534,8 @@ void HS_KERNEL(hs_taps_run)(const hs_winograd_plan *plan, int task, const hs_win
     int pitch = hs_taps_pitch(spec), top = band * spec->band_rows, rows = spec->h - top;
     if (rows > spec->band_rows)
         rows = spec->band_rows;
-    float *m[2] = {scratch, scratch + HS_TAPS_BLOCK * HS_TAPS_PANEL};
-    float *v = scratch + 2 * HS_TAPS_BLOCK * HS_TAPS_PANEL;
+    float *m[2] = {scratch, scratch + HS_TAPS_MATRICES * HS_TAPS_M};
+    float *v = scratch + 2 * HS_TAPS_MATRICES * HS_TAPS_M;
     if (plan->load_tasks)
         v = item->v + (int64_t)top * pitch * HS_TAPS_PIXEL;
     else
@@ -508,10 +548,11 @@ void HS_KERNEL(hs_taps_run)(const hs_winograd_plan *plan, int task, const hs_win
         for (int at = 0; at < positions; at += HS_TAPS_BLOCK, turn = !turn) {
             int count = positions - at < HS_TAPS_BLOCK ? positions - at : HS_TAPS_BLOCK;
             const float *x = v + (int64_t)at * HS_TAPS_PIXEL;
-            if (count > HS_TAPS_ROWS)
-                hs_taps_block(&t, panel, x, m[turn], true, &results);
-            else
-                hs_taps_block(&t, panel, x, m[turn], false, &results);
+            switch (hs_winograd_ceil(count, HS_TAPS_ROWS)) {
+            case 3: hs_taps_block(&t, panel, x, m[turn], 3, &results); break;
+            case 2: hs_taps_block(&t, panel, x, m[turn], 2, &results); break;
+            default: hs_taps_block(&t, panel, x, m[turn], 1, &results);
+            }
             if (at == 0) { /* what was left was the panel's before */
                 hs_taps_save_sums(&results);
                 results = hs_taps_no_results(&t, band, panel);

@@ -64,14 +64,14 @@ typedef struct hs_winograd_spec {
                                       upsampling; h and w are even */
     int tile;                      /* 6, 4 or 2; 1: tap by tap, in bf16 */
     hs_factors factors;            /* what these are rounded to */
-    int side, stride;              /* of the kernel, 1 or 3, and 1 or 2. 0: 3x3, stride 1, padding 1,
-                                      which is all that a tile other than 1 runs. Else also: */
-    int pad_top, pad_left;         /* 0 or 1; below and to the right as many as are read */
-    int in_h, in_w;                /* of the input, as upsampled */
-    bool normed, silu;             /* with tile 1: pixels are read as scale x + shift, [SiLU] */
-    int block, panel_block;        /* 0, or tiles and panels of a block (to measure) */
-    int band_rows, splits;         /* 0, or how to cut tasks (to measure) */
-    int sharing;                   /* 0: choose; 1: V of an item is made first; -1: it is not */
+    int side, stride;       /* of the kernel, 1 or 3, and 1 or 2. 0: 3x3, stride 1, padding 1,
+                               which is all that a tile other than 1 runs. Else also: */
+    int pad_top, pad_left;  /* 0 or 1; below and to the right as many as are read */
+    int in_h, in_w;         /* of the input, as upsampled */
+    bool normed, silu;      /* with tile 1: pixels are read as scale x + shift, [SiLU] */
+    int block, panel_block; /* 0, or tiles and panels of a block (to measure) */
+    int band_rows, splits;  /* 0, or how to cut tasks (to measure) */
+    int sharing;            /* 0: choose; 1: V of an item is made first; -1: it is not */
 } hs_winograd_spec;
 
 typedef struct hs_winograd_plan {
@@ -103,14 +103,14 @@ typedef struct hs_winograd_item {
     const float *weights[HS_WINOGRAD_PARTS]; /* [panels][panel_floats] */
     const float *scale[HS_WINOGRAD_PARTS];   /* [part_c] each, if normed */
     const float *shift[HS_WINOGRAD_PARTS];
-    const float *bias;                       /* [out_c], or NULL */
-    const float *residual;                   /* as dst, added to the result; dst itself or NULL */
-    float *dst;                              /* [h][w][out_c] */
-    float *sums;                             /* NULL, or [tiles_y][tiles_x][2][out_c]: of a
-                                                tile's results, and of the squares of what
-                                                they differ by from their mean */
-    float *v;                                /* of the first of merged items: [v_floats] if
-                                                load_tasks > 0; 64-byte aligned */
+    const float *bias;     /* [out_c], or NULL */
+    const float *residual; /* as dst, added to the result; dst itself or NULL */
+    float *dst;            /* [h][w][out_c] */
+    float *sums;           /* NULL, or [tiles_y][tiles_x][2][out_c]: of a
+                              tile's results, and of the squares of what
+                              they differ by from their mean */
+    float *v;              /* of the first of merged items: [v_floats] if
+                              load_tasks > 0; 64-byte aligned */
 } hs_winograd_item;
 
 /* Cut the work; sizes must be positive. */

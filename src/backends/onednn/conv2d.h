@@ -14,7 +14,7 @@ typedef struct hs_od_conv_spec {
     int pad_top, pad_left, pad_bottom, pad_right;
     bool sum; /* add to what is in dst */
     bool bias;
-    bool upsample; /* the input is read through a nearest upsampling that is never made */
+    bool upsample;          /* the input is read through a nearest upsampling that is never made */
     const hs_od_norm *norm; /* NULL, or what is applied to the input while it is loaded */
     int64_t in_c, in_h, in_w, out_c, out_h, out_w;
 } hs_od_conv_spec;

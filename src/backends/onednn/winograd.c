@@ -338,8 +338,8 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
     if (!w.plan.load_tasks)
         hs_od_touch_input(p, &w);
     step->kind = hs_od_winograd_kind(&w.plan.spec, false);
-    step->flops = 2.0 * w.weights[0].taps * w.n *
-                  (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
+    step->flops =
+        2.0 * w.weights[0].taps * w.n * (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
     w.base = *step;
     hs_od_winograd *placed = (hs_od_winograd *)step;
     *placed = w;
