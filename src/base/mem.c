@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,20 +20,38 @@ void *hs_alloc_aligned(size_t count, size_t size) {
     return aligned_alloc(HS_ALIGN, bytes ? bytes : HS_ALIGN);
 }
 
+#define HS_HUGE ((size_t)2 << 20) /* a huge page on most processors */
+
+/* What a block takes: whole huge pages, unless they would be more than half empty. */
+static size_t hs_pages_bytes(size_t bytes) {
+    if (bytes < HS_HUGE / 2)
+        return bytes ? bytes : 1;
+    return (bytes + HS_HUGE - 1) / HS_HUGE * HS_HUGE;
+}
+
 void *hs_pages_alloc(size_t bytes) {
-    if (bytes > (size_t)PTRDIFF_MAX)
+    if (bytes > (size_t)PTRDIFF_MAX - 2 * HS_HUGE)
         return NULL;
-    void *pages = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+    size_t whole = hs_pages_bytes(bytes), more = whole < HS_HUGE ? 0 : HS_HUGE;
+    uint8_t *pages =
+        mmap(NULL, whole + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return NULL;
-    madvise(pages, bytes, MADV_HUGEPAGE);
+    if (more) { /* begin where a huge page does; what is mapped around it goes back */
+        size_t before = (HS_HUGE - (uintptr_t)pages % HS_HUGE) % HS_HUGE;
+        if (before)
+            munmap(pages, before);
+        pages += before;
+        if (before < more)
+            munmap(pages + whole, more - before);
+    }
+    madvise(pages, whole, MADV_HUGEPAGE);
     return pages;
 }
 
 void hs_pages_free(void *pages, size_t bytes) {
     if (pages)
-        munmap(pages, bytes ? bytes : 1);
+        munmap(pages, hs_pages_bytes(bytes));
 }
 
 char *hs_strdup(const char *text) {

@@ -11,7 +11,8 @@ void *hs_calloc(size_t count, size_t size);
 /* count * size bytes aligned to HS_ALIGN, not cleared; free() it. */
 void *hs_alloc_aligned(size_t count, size_t size);
 /* Large blocks, zeroed, in huge pages where the kernel grants them: fresh small
- * pages cost more than what is written to them. `bytes` is what was asked for. */
+ * pages cost more than what is written to them, and with them what is strided over lies in
+ * more of them than the processor remembers. `bytes` is what was asked for. */
 void *hs_pages_alloc(size_t bytes); /* NULL: no memory */
 void hs_pages_free(void *pages, size_t bytes);
 /* As strdup and a printf into a fresh string; NULL on failure; free() it. */

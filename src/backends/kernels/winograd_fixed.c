@@ -258,17 +258,29 @@ typedef struct hs_fixed_chain {
     hs_vec sum[HS_WINO_VECTORS], most[HS_WINO_VECTORS];
 } hs_fixed_chain;
 
-HS_INLINE void hs_winograd_put_value(hs_fixed_chain *chain, int c, int j, hs_vec x) {
-    hs_vec size = (hs_vec)((hs_ivec)x & 0x7fffffff);
-    hs_store(chain->u[c] + j * HS_LANES, x);
-    chain->sum[j] += size;
-    chain->most[j] = (hs_vec)hs_max_bits((hs_ivec)chain->most[j], (hs_ivec)size);
-}
-
-HS_INLINE void hs_winograd_begin_chain(hs_fixed_chain *chain) {
+/* The chain is g times three of `from`, which are `step` lanes apart, of channels that are
+ * `stride` lanes apart; g NULL: it is the first of the three. */
+HS_INLINE void hs_winograd_fill_chain(hs_fixed_chain *chain, int channels, const float *g,
+                                      const hs_fixed_lanes *from, int step, int stride) {
+    hs_vec sum[HS_WINO_VECTORS], most[HS_WINO_VECTORS]; /* in registers meanwhile */
 #pragma GCC unroll 4
     for (int j = 0; j < HS_WINO_VECTORS; j++)
-        chain->sum[j] = chain->most[j] = (hs_vec){0};
+        sum[j] = most[j] = (hs_vec){0};
+    for (int c = 0; c < channels; c++, from += stride)
+#pragma GCC unroll 4
+        for (int j = 0; j < HS_WINO_VECTORS; j++) {
+            int at = j * HS_LANES;
+            hs_vec x = g ? hs_winograd_times_g(g, from, step, at) : hs_load(*from + at);
+            hs_vec size = (hs_vec)((hs_ivec)x & 0x7fffffff);
+            hs_store(chain->u[c] + at, x);
+            sum[j] += size;
+            most[j] = (hs_vec)hs_max_bits((hs_ivec)most[j], (hs_ivec)size);
+        }
+#pragma GCC unroll 4
+    for (int j = 0; j < HS_WINO_VECTORS; j++) {
+        chain->sum[j] = sum[j];
+        chain->most[j] = most[j];
+    }
 }
 
 /* The integers and, after them, the scales. */
@@ -299,12 +311,7 @@ static void hs_winograd_transform_chain(int tile, const hs_fixed_lanes (*taps)[9
                 for (int at = 0; at < HS_WINO_PANEL; at += HS_LANES)
                     hs_store(rows[c][x] + at, hs_winograd_times_g(g[y], taps[c] + x, 3, at));
         for (int x = 0; x < tile + 2; x++, packed += position) {
-            hs_winograd_begin_chain(&chain);
-            for (int c = 0; c < channels; c++)
-#pragma GCC unroll 4
-                for (int j = 0; j < HS_WINO_VECTORS; j++)
-                    hs_winograd_put_value(&chain, c, j,
-                                          hs_winograd_times_g(g[x], rows[c], 1, j * HS_LANES));
+            hs_winograd_fill_chain(&chain, channels, g[x], rows[0], 1, 3);
             hs_winograd_pack_chain(&chain, channels, gain[y] * gain[x], packed);
         }
     }
@@ -315,10 +322,7 @@ static void hs_winograd_plain_chain(int count, const hs_fixed_lanes (*taps)[9], 
                                     float *packed, int64_t position) {
     hs_fixed_chain chain;
     for (int tap = 0; tap < count; tap++, packed += position) {
-        hs_winograd_begin_chain(&chain);
-        for (int c = 0; c < channels; c++)
-            for (int j = 0; j < HS_WINO_VECTORS; j++)
-                hs_winograd_put_value(&chain, c, j, hs_load(taps[c][tap] + j * HS_LANES));
+        hs_winograd_fill_chain(&chain, channels, NULL, taps[0] + tap, 0, 9);
         hs_winograd_pack_chain(&chain, channels, 1, packed);
     }
 }

@@ -80,7 +80,7 @@ void hs_od_free(hs_exec *exec) {
     dnnl_engine_destroy(exec->engine);
     if (exec->owns_cache)
         hs_od_weights_free(exec->cache);
-    free(exec->scratch);
+    hs_pages_free(exec->scratch, (size_t)(exec->threads * exec->scratch_bytes));
     hs_pages_free(exec->kept_arena, (size_t)exec->kept_bytes);
     free(exec->kept);
     free(exec->streams);

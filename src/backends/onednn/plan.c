@@ -355,7 +355,7 @@ static hs_status hs_od_finish(hs_od_planner *p) {
     hs_exec *exec = p->exec;
     hs_od_profile_plan(exec);
     HS_TRY(hs_od_plan_memory(p));
-    exec->scratch = hs_alloc_aligned((size_t)exec->threads, (size_t)exec->scratch_bytes);
+    exec->scratch = hs_pages_alloc((size_t)(exec->threads * exec->scratch_bytes));
     if (!exec->scratch)
         return hs_fail_memory(p->err, (size_t)(exec->threads * exec->scratch_bytes));
     return hs_od_weights_convert(exec, p->err);
