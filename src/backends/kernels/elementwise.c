@@ -48,7 +48,8 @@ void HS_KERNEL(hs_channel_sums)(const float *x, int64_t pixels, int channels, do
 
 HS_INLINE float hs_scalar_act(float x, hs_kernel_act act) {
     switch (act) {
-    case HS_ACT_SILU: return x / (1.0f + expf(-x));
+    case HS_ACT_SILU:
+    case HS_ACT_SILU_ROUNDED: return x / (1.0f + expf(-x));
     case HS_ACT_MISH: return x * tanhf(x > 20.0f ? x : log1pf(expf(x)));
     case HS_ACT_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
     case HS_ACT_RELU: return x <= 0.0f ? 0.0f : x;
@@ -67,6 +68,8 @@ HS_INLINE void hs_affine_act_rows(const float *x, float *y, int64_t pixels, int 
             hs_vec v = hs_load(from + c) * hs_load(a + c) + hs_load(b + c);
             if (act == HS_ACT_SILU)
                 v = hs_silu(v);
+            else if (act == HS_ACT_SILU_ROUNDED)
+                v = hs_silu_rounded(v);
             else if (act != HS_ACT_NONE)
                 for (int j = 0; j < HS_LANES; j++)
                     v[j] = hs_scalar_act(v[j], act);
@@ -85,6 +88,9 @@ void HS_KERNEL(hs_affine_act)(const float *x, float *y, int64_t pixels, int chan
         break;
     case HS_ACT_SILU:
         hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_SILU);
+        break;
+    case HS_ACT_SILU_ROUNDED:
+        hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_SILU_ROUNDED);
         break;
     case HS_ACT_RELU:
         hs_affine_act_rows(x, y, pixels, channels, y_stride, a, b, HS_ACT_RELU);

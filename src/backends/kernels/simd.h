@@ -133,4 +133,19 @@ HS_INLINE hs_vec hs_silu(hs_vec x) {
     return x / (1.0f + hs_exp(-x));
 }
 
+/* The same within 3e-6 of itself, by a polynomial up to r^5 with r rounded once. */
+HS_INLINE hs_vec hs_silu_rounded(hs_vec x) {
+    const hs_vec magic = hs_set1(12582912.0f);
+    hs_vec z = hs_clamp(x, -88.0f, 87.0f), k = magic - z * 1.44269504088896341f;
+    hs_ivec n = (hs_ivec)k - (hs_ivec)magic;
+    hs_vec r = (magic - k) * 0.69314718055994531f - z;
+    hs_vec p = hs_set1(1.0f / 120);
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    return x / (1.0f + (hs_vec)((hs_ivec)p + (n << 23)));
+}
+
 #endif

@@ -25,9 +25,9 @@ typedef struct hs_od_conv_spec {
 int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
                     int64_t pixels, int64_t largest);
 
-/* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles of side `tile`,
- * are made anew in every pass rather than kept. `model`: bytes of all weights in float32. */
-bool hs_od_conv_fresh(int tile, int64_t tiles, int64_t bytes, int64_t model);
+/* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles, are made anew in
+ * every pass rather than kept. `model`: bytes of all weights in float32. */
+bool hs_od_conv_fresh(const hs_winograd_spec *spec, int64_t tiles, int64_t bytes, int64_t model);
 
 /* What the factors of this convolution's products are. in_c: of all parts. */
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c);

@@ -185,6 +185,9 @@ static hs_status hs_od_read_chain(hs_od_planner *p, hs_value value, hs_od_norm *
     hs_value at = value;
     if (hs_od_node(p, at)->op == HS_OP_ACTIVATION) {
         s->act = hs_od_act(hs_od_node(p, at)->attr.activation.kind);
+        if (s->act == HS_ACT_SILU && p->options->fast && p->exec->kernels->fixed &&
+            p->slope[value] == HS_NO_VALUE && !p->is_output[value])
+            s->act = HS_ACT_SILU_ROUNDED; /* its readers round more */
         at = hs_od_node(p, at)->input[0];
     }
     s->modulate.buffer = s->slope.buffer = -1;

@@ -243,8 +243,8 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
         };
         bytes += w->plan.panels * w->plan.panel_floats[i] * (int64_t)sizeof(float);
     }
-    w->fresh = hs_od_conv_fresh(w->plan.spec.tile, (int64_t)w->plan.tiles_x * w->plan.tiles_y,
-                                bytes, p->weight_bytes);
+    w->fresh = hs_od_conv_fresh(&w->plan.spec, (int64_t)w->plan.tiles_x * w->plan.tiles_y, bytes,
+                                p->weight_bytes);
 }
 
 static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
