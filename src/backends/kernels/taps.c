@@ -405,10 +405,10 @@ HS_INLINE void hs_taps_add(const float *v, const float *u, float *m, int n) {
         _tile_dpbf16ps(2, 6, 7);
     }
     _tile_loadd(7, u + 16, 4 * HS_TAPS_PANEL); /* and back, with what stands in 6 */
-    if (n > 2)
+    if (n > 2) {
         _tile_dpbf16ps(5, 6, 7);
-    if (n > 2)
         _tile_loadd(6, v1, 4 * HS_TAPS_PIXEL);
+    }
     if (n > 1) {
         _tile_dpbf16ps(4, 6, 7);
         _tile_loadd(6, v, 4 * HS_TAPS_PIXEL);

@@ -67,9 +67,11 @@
  *   256->256 @64^2    378     309    256->256 @32^2       387     420
  *   512->256 @64^2    376     425
  *
- * In bf16 all go tap by tap (tile 1) where the processor multiplies matrices (AMX): that is
- * reckoned, not measured. Measured is that the other instruction for bf16 does not pay
- * there: with it whole passes take 1.03 to 1.42 times float32's time on Emerald Rapids.
+ * In bf16 all kernels of 1x1 and 3x3 go tap by tap (tile 1) where the processor multiplies
+ * matrices (AMX; winograd.c): on one core of Emerald Rapids 1058 to 1280 GFLOP/s for 64 to 1024
+ * channels at 16^2 to 256^2, 2.2 to 3.5 times float32's tile 4 and 1.5 to 1.8 times tile 4
+ * with fixed factors and VNNI. The other instruction for bf16 does not pay there: with it
+ * whole passes take 1.03 to 1.42 times float32's time.
  */
 #include <limits.h>
 #include <string.h>
