@@ -141,8 +141,8 @@ typedef struct hs_denoiser hs_denoiser;
 
 typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_kind;
 
-/* FAST: the factors of most convolutions are rounded, sums and all else stay float32
- * or as exact. It halves the memory of most weights. CPUs that multiply bf16 (AMX, or else
+/* FAST: the factors of most convolutions are rounded, the activations before them as exact as
+ * those need; sums and all else stay float32 or as exact. It halves the memory of most weights. CPUs that multiply bf16 (AMX, or else
  * AVX-512 BF16) round to that; those with AVX2 alone, or with VNNI, to integers of 16 bits
  * with a scale, of which they add two products at once. (Of a large model the weights of
  * large maps are kept in bf16 on any of them, and made from that in every pass.) With AVX-512
