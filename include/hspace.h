@@ -142,13 +142,13 @@ typedef struct hs_denoiser hs_denoiser;
 typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_kind;
 
 /* FAST: the factors of most convolutions are rounded, the activations before them as exact as
- * those need; sums and all else stay float32 or as exact. It halves the memory of most weights. CPUs that multiply bf16 (AMX, or else
- * AVX-512 BF16) round to that; those with AVX2 alone, or with VNNI, to integers of 16 bits
- * with a scale, of which they add two products at once. (Of a large model the weights of
- * large maps are kept in bf16 on any of them, and made from that in every pass.) With AVX-512
- * and neither, the kernels of many channels alone are rounded, to bf16, which saves memory
- * and no time; without AVX2 nothing is. What time it takes:
- * bench/SPEED.md. Images differ a little from those of F32, and from one kind of CPU to
+ * those need; sums and all else stay float32 or as exact. It halves the memory of most
+ * weights. CPUs that multiply bf16 (AMX, or else AVX-512 BF16) round to that; those with AVX2
+ * alone, or with VNNI, to integers of 16 bits with a scale, of which they add two products at
+ * once. (Of a large model the weights of large maps are kept in bf16, but with AMX, and made
+ * from that in every pass.) With AVX-512 and neither, the kernels of many channels alone are
+ * rounded, to bf16, which saves memory and no time; without AVX2 nothing is. What time it
+ * takes: bench/SPEED.md. Images differ a little from those of F32, and from one kind of CPU to
  * another. `hspace info --verify` measures by how much. */
 typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
 

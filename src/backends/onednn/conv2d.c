@@ -1,7 +1,8 @@
 /*
  * Convolution: most of those of 3x3 and stride 1 go to winograd.c, small ones of few
- * channels to narrow.c, with fixed factors what is left to conv_fixed.c; the others are oneDNN
- * primitives for one band of rows of one item.
+ * channels to narrow.c, with fixed factors what is left to conv_fixed.c, with bf16 and
+ * matrices of it all of 1x1 and 3x3 to winograd.c; the others are oneDNN primitives for one
+ * band of rows of one item.
  *
  *   rows of the item     0 ........ R ........ 2R ...... OH
  *   tasks (per item)     |  band 0  |  band 1  |  band 2  |

@@ -32,8 +32,9 @@ bool hs_od_conv_fresh(const hs_winograd_spec *spec, int64_t tiles, int64_t bytes
 /* What the factors of this convolution's products are. in_c: of all parts. */
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c);
 
-/* The tile for this convolution; 0 also where the kernel is not 3x3, or the
- * stride or padding not 1. in_c: of all parts. */
+/* The tile for this convolution; 0 also where the kernel is not 3x3, or the stride or padding
+ * not 1. Where the processor multiplies matrices of bf16, 1 for those and 1x1 and stride 2, if
+ * their factors are bf16. in_c: of all parts. */
 int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_t in_c);
 
 /* The tile for the convolution `value`, before anything is planned. */
