@@ -161,14 +161,12 @@ HS_INLINE void hs_winograd_rows_fixed(int rows, int chunks, const float *v, cons
         for (int j = 0; j < HS_WINO_VECTORS; j++)
             sum[i][j] = (hs_ivec){0};
     uintptr_t next = ahead->next;
-    for (int chunk = 0; chunk < chunks; chunk++, v += rows * HS_FIXED_PAIRS)
 #pragma GCC unroll 1
+    for (int chunk = 0; chunk < chunks; chunk++, v += rows * HS_FIXED_PAIRS) {
+        next = hs_winograd_ask(next, ahead);
+#pragma GCC unroll 8
         for (int p = 0; p < HS_FIXED_PAIRS; p++, u += HS_WINO_PANEL) {
             hs_ivec w[HS_WINO_VECTORS];
-#pragma GCC unroll 4
-            for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
-                __builtin_prefetch((const void *)(next + (uintptr_t)line), 0, 2);
-            next += ahead->step;
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
                 w[j] = (hs_ivec)hs_load(u + j * HS_LANES);
@@ -177,10 +175,13 @@ HS_INLINE void hs_winograd_rows_fixed(int rows, int chunks, const float *v, cons
                 hs_ivec x = hs_winograd_broadcast(v + i * HS_FIXED_PAIRS + p);
                 HS_KEEP(x);
 #pragma GCC unroll 4
-                for (int j = 0; j < HS_WINO_VECTORS; j++)
+                for (int j = 0; j < HS_WINO_VECTORS; j++) {
                     sum[i][j] = hs_winograd_two(sum[i][j], x, w[j]);
+                    HS_KEEP(sum[i][j]); /* else products of two rows are added first, and spilled */
+                }
             }
         }
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4

