@@ -139,82 +139,31 @@ HS_INLINE void hs_winograd_input_2(const hs_winograd_input_lanes *in) {
         hs_winograd_input_row(2, in, i, t[i]);
 }
 
-/* Rows of B^T d two by two, or one by one: all of them would not fit into the
- * registers, and pixels are read again at less cost than sums are put aside. */
-HS_INLINE void hs_winograd_input_pair(const hs_winograd_input_lanes *in, int i, float a, float b2) {
-    hs_vec plus[6], minus[6];
-#pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) {
-        hs_vec even = hs_winograd_pixel(in, 24 + x) - b2 * hs_winograd_pixel(in, 12 + x);
-        hs_vec odd = hs_winograd_pixel(in, 18 + x) - b2 * hs_winograd_pixel(in, 6 + x);
-        plus[x] = even + a * odd;
-        minus[x] = even - a * odd;
-    }
-    hs_winograd_input_row(4, in, i, plus);
-    hs_winograd_input_row(4, in, i + 1, minus);
-}
-
-HS_INLINE void hs_winograd_input_end(const hs_winograd_input_lanes *in, int i, int first) {
-    hs_vec t[6];
-#pragma GCC unroll 6
-    for (int x = first; x < first + 6; x++)
-        t[x - first] = hs_winograd_pixel(in, 24 + x) - HS_P * hs_winograd_pixel(in, 12 + x) +
-                       HS_Q * hs_winograd_pixel(in, x);
-    hs_winograd_input_row(4, in, i, t);
-}
-
-/* The same for tiles of 6, of the point t and its negative; u2 and v2: squares of the
- * other points. */
-HS_INLINE void hs_winograd_input_pair_6(const hs_winograd_input_lanes *in, int i, float t, float u2,
-                                        float v2) {
-    hs_vec plus[8], minus[8];
+/* B^T d column by column, then its rows times B: all of it would not fit into the registers. */
+HS_INLINE void hs_winograd_input_large(int tile, const hs_winograd_input_lanes *in) {
+    const int alpha = tile + 2;
+    hs_vec t[8][8];
+#pragma GCC unroll 1
+    for (int x = 0; x < alpha; x++) {
+        hs_vec d[8], y[8];
 #pragma GCC unroll 8
-    for (int x = 0; x < 8; x++) {
-        hs_vec even = hs_winograd_pixel(in, 48 + x) - (u2 + v2) * hs_winograd_pixel(in, 32 + x) +
-                      u2 * v2 * hs_winograd_pixel(in, 16 + x);
-        hs_vec odd = hs_winograd_pixel(in, 40 + x) - (u2 + v2) * hs_winograd_pixel(in, 24 + x) +
-                     u2 * v2 * hs_winograd_pixel(in, 8 + x);
-        plus[x] = even + t * odd;
-        minus[x] = even - t * odd;
-    }
-    hs_winograd_input_row(6, in, i, plus);
-    hs_winograd_input_row(6, in, i + 1, minus);
-}
-
-HS_INLINE void hs_winograd_input_end_6(const hs_winograd_input_lanes *in, int i, int first) {
-    hs_vec t[8];
+        for (int i = 0; i < alpha; i++)
+            d[i] = hs_winograd_pixel(in, i * alpha + x);
+        hs_winograd_bt(tile, d, y);
 #pragma GCC unroll 8
-    for (int x = 0; x < 8; x++) {
-        int at = first + x;
-        t[x] = hs_winograd_pixel(in, 48 + at) - HS_6_1 * hs_winograd_pixel(in, 32 + at) +
-               HS_6_2 * hs_winograd_pixel(in, 16 + at) - HS_6_3 * hs_winograd_pixel(in, at);
+        for (int i = 0; i < alpha; i++)
+            hs_store((float *)&t[i][x], y[i]);
     }
-    hs_winograd_input_row(6, in, i, t);
-}
-
-HS_INLINE void hs_winograd_input_6(const hs_winograd_input_lanes *in) {
-    static const float t[3] = HS_POINTS_6;
-    hs_winograd_input_end_6(in, 0, 0);
-#pragma GCC unroll 3
-    for (int i = 0; i < 3; i++)
-        hs_winograd_input_pair_6(in, 1 + 2 * i, t[i], t[(i + 1) % 3] * t[(i + 1) % 3],
-                                 t[(i + 2) % 3] * t[(i + 2) % 3]);
-    hs_winograd_input_end_6(in, 7, 8);
+#pragma GCC unroll 1
+    for (int i = 0; i < alpha; i++)
+        hs_winograd_input_row(tile, in, i, t[i]);
 }
 
 HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in) {
-    if (tile == 2) {
+    if (tile == 2)
         hs_winograd_input_2(in);
-        return;
-    }
-    if (tile == 6) {
-        hs_winograd_input_6(in);
-        return;
-    }
-    hs_winograd_input_end(in, 0, 0);
-    hs_winograd_input_pair(in, 1, HS_A, HS_B2);
-    hs_winograd_input_pair(in, 3, HS_B, HS_A2);
-    hs_winograd_input_end(in, 5, 6);
+    else
+        hs_winograd_input_large(tile, in);
 }
 
 HS_INLINE void hs_winograd_input_tile(int tile, bool bf16, const float *const *pixel, int channels,
@@ -276,76 +225,97 @@ float HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *const *pixel, in
     return hs_winograd_input_tile_fixed(2, pixel, channels, v, v_stride, chunk_stride);
 }
 
+/* Sums over a tile's results, and of the squares of what they differ by from the first: these
+ * lose no digits, however large it is. */
+typedef struct hs_winograd_tile_sums {
+    hs_vec first, sum, squares;
+} hs_winograd_tile_sums;
+
+/* `count` channels, LANES at most, of one row: y plus bias and residual, to dst. */
+HS_INLINE void hs_winograd_output_row(const hs_vec *y, int columns, int count, int64_t pixel,
+                                      int64_t ahead, hs_vec bias, const float *residual, float *dst,
+                                      bool begin, hs_winograd_tile_sums *sums) {
+    hs_vec first = sums->first, sum = sums->sum, squares = sums->squares;
+#pragma GCC unroll 6
+    for (int x = 0; x < columns; x++) {
+        hs_vec value = y[x] + bias;
+        if (residual)
+            value += count < HS_LANES ? hs_wino_load_some(residual + x * pixel, count)
+                                      : hs_load(residual + x * pixel);
+        if (begin && x == 0)
+            first = value;
+        sum += value - first;
+        squares += (value - first) * (value - first);
+        __builtin_prefetch(dst + x * pixel + ahead, 1, 3); /* the next tile's */
+        if (count < HS_LANES)
+            hs_wino_store_some(dst + x * pixel, value, count);
+        else
+            hs_store(dst + x * pixel, value);
+    }
+    *sums = (hs_winograd_tile_sums){first, sum, squares};
+}
+
 /* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,
  * constant, where all pixels exist, and so is `count` where all channels do. */
 HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile *o, int k,
-                                        int count, int rows, int columns) {
+                                        int count, int rows, int columns, bool residual) {
     const int alpha = tile + 2;
-    const float *m = o->m + k;
-    hs_vec t[6][8];
-#pragma GCC unroll 8
-    for (int x = 0; x < alpha; x++) {
+    const int64_t row = o->row, pixel = o->pixel, m_stride = o->m_stride;
+    const float *m = o->m + k, *from = residual ? o->residual + k : NULL;
+    float *dst = o->dst + k;
+    hs_vec t[6][8], bias = {0};
+#pragma GCC unroll 1
+    for (int x = 0; x < alpha; x++, m += m_stride) {
         hs_vec d[8], y[6];
 #pragma GCC unroll 8
         for (int i = 0; i < alpha; i++)
-            d[i] = hs_load(m + (i * alpha + x) * o->m_stride);
+            d[i] = hs_load(m + i * alpha * m_stride);
         hs_winograd_at(tile, d, y);
 #pragma GCC unroll 6
         for (int i = 0; i < tile; i++)
-            t[i][x] = y[i];
+            hs_store((float *)&t[i][x], y[i]);
     }
-    bool part = count < HS_LANES;
-    hs_vec bias = {0}, first = {0}, sum = {0}, squares = {0};
     if (o->bias)
-        bias = part ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
-#pragma GCC unroll 6
-    for (int i = 0; i < tile; i++) {
-        if (i >= rows)
-            break;
+        bias = count < HS_LANES ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
+    hs_winograd_tile_sums sums = {{0}, {0}, {0}};
+#pragma GCC unroll 1
+    for (int i = 0; i < rows; i++, dst += row) {
         hs_vec y[6];
         hs_winograd_at(tile, t[i], y);
-#pragma GCC unroll 6
-        for (int x = 0; x < tile; x++) {
-            if (x >= columns)
-                break;
-            int64_t at = i * o->row + x * o->pixel + k;
-            __builtin_prefetch(o->dst + at + tile * o->pixel, 1, 3); /* the next tile's */
-            hs_vec value = y[x] + bias;
-            if (o->residual)
-                value +=
-                    part ? hs_wino_load_some(o->residual + at, count) : hs_load(o->residual + at);
-            if (i + x == 0) /* their differences from it lose no digits, however large it is */
-                first = value;
-            sum += value - first;
-            squares += (value - first) * (value - first);
-            if (part)
-                hs_wino_store_some(o->dst + at, value, count);
-            else
-                hs_store(o->dst + at, value);
-        }
+        hs_winograd_output_row(y, columns, count, pixel, tile * pixel, bias, from, dst, i == 0,
+                               &sums);
+        from = residual ? from + row : NULL;
     }
     if (o->sums) {
         float pixels = (float)(rows * columns);
-        hs_wino_store_some(o->sums + k, first * pixels + sum, count);
-        hs_wino_store_some(o->squares + k, squares - sum * sum / pixels, count);
+        hs_wino_store_some(o->sums + k, sums.first * pixels + sums.sum, count);
+        hs_wino_store_some(o->squares + k, sums.squares - sums.sum * sums.sum / pixels, count);
     }
 }
 
-HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_tile *o) {
+HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_tile *o,
+                                           bool residual) {
     int k = 0;
     if (o->rows == tile && o->columns == tile)
         for (; k + HS_LANES <= o->count; k += HS_LANES)
-            hs_winograd_output_lanes(tile, o, k, HS_LANES, tile, tile);
+            hs_winograd_output_lanes(tile, o, k, HS_LANES, tile, tile, residual);
     for (; k < o->count; k += HS_LANES)
         hs_winograd_output_lanes(tile, o, k, o->count - k < HS_LANES ? o->count - k : HS_LANES,
-                                 o->rows, o->columns);
+                                 o->rows, o->columns, residual);
+}
+
+HS_INLINE void hs_winograd_output_any(int tile, const hs_winograd_output_tile *o) {
+    if (o->residual)
+        hs_winograd_output_channels(tile, o, true);
+    else
+        hs_winograd_output_channels(tile, o, false);
 }
 
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *o) {
     if (tile == 4)
-        hs_winograd_output_channels(4, o);
+        hs_winograd_output_any(4, o);
     else if (tile == 6)
-        hs_winograd_output_channels(6, o);
+        hs_winograd_output_any(6, o);
     else
-        hs_winograd_output_channels(2, o);
+        hs_winograd_output_any(2, o);
 }
