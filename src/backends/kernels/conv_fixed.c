@@ -80,7 +80,8 @@ static float hs_fixed_load_pixel(const float *pixel, int channels, float *v, int
             memset(v, 0, HS_WINO_CHUNK / 2 * sizeof *v);
         return 0;
     }
-    float factor, scale = HS_KERNEL(hs_winograd_scale)(0, &pixel, channels, &factor);
+    float factor, largest = HS_KERNEL(hs_winograd_largest)(pixel, channels);
+    float scale = HS_KERNEL(hs_winograd_scale)(0, largest, &factor);
     HS_KERNEL(hs_winograd_fix_chunks)(whole, pixel, &factor, 0, v, stride);
     if (channels % HS_WINO_CHUNK) {
         float rest[HS_WINO_CHUNK] = {0};

@@ -20,7 +20,7 @@
 typedef enum hs_kernel_act {
     HS_ACT_NONE,
     HS_ACT_SILU,
-    HS_ACT_SILU_ROUNDED, /* within 3e-6 of itself, for what is rounded next anyway */
+    HS_ACT_SILU_ROUNDED, /* within 4e-6 of itself, for what is rounded next anyway */
     HS_ACT_MISH,
     HS_ACT_GELU,
     HS_ACT_RELU

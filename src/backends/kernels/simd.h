@@ -133,19 +133,17 @@ HS_INLINE hs_vec hs_silu(hs_vec x) {
     return x / (1.0f + hs_exp(-x));
 }
 
-/* The same within 3e-6 of itself, by a polynomial up to r^5 with r rounded once. */
+/* The same within 4e-6 of itself for |x| < 32, in two thirds of the instructions: 2^t by the
+ * polynomial of the smallest relative error, 2.6e-6, for |t| <= 1/2. */
 HS_INLINE hs_vec hs_silu_rounded(hs_vec x) {
-    const hs_vec magic = hs_set1(12582912.0f);
-    hs_vec z = hs_clamp(x, -88.0f, 87.0f), k = magic - z * 1.44269504088896341f;
-    hs_ivec n = (hs_ivec)k - (hs_ivec)magic;
-    hs_vec r = (magic - k) * 0.69314718055994531f - z;
-    hs_vec p = hs_set1(1.0f / 120);
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    return x / (1.0f + (hs_vec)((hs_ivec)p + (n << 23)));
+    const hs_vec magic = hs_set1(12582912.0f); /* its lowest bits become the exponent's */
+    hs_vec t = hs_clamp(x * -1.44269504088896341f, -126.0f, 126.0f), n = t + magic;
+    hs_vec f = t - (n - magic), f2 = f * f;
+    hs_vec low = hs_multiply_add(hs_set1(0.693121815f), f, hs_set1(0.999999261f));
+    hs_vec high = hs_multiply_add(hs_set1(0.0559178606f), f, hs_set1(0.240247448f));
+    high = hs_multiply_add(hs_set1(0.00957010182f), f2, high);
+    hs_vec p = hs_multiply_add(high, f2, low);
+    return x / (1.0f + (hs_vec)((hs_ivec)p + ((hs_ivec)n << 23)));
 }
 
 #endif

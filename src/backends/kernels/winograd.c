@@ -125,6 +125,11 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
         spec->block = plan->merged * band_tiles;
 }
 
+/* Floats of hs_winograd_block's head. */
+static int64_t hs_winograd_head(const hs_winograd_plan *plan) {
+    return plan->padded_c * (plan->spec.factors == HS_FACTORS_FIXED ? 2LL * plan->alpha : 1);
+}
+
 void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan *plan) {
     if (spec->tile == 1) { /* whose cuts do not depend on items and threads */
         HS_KERNEL(hs_taps_make)(spec, plan);
@@ -162,8 +167,8 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     plan->v_floats = positions * plan->v_stride;
     if (fixed)
         plan->v_floats += hs_winograd_stride(spec->part_count * block);
-    plan->scratch_floats =
-        plan->v_floats + plan->spec.panel_block * positions * plan->m_stride + plan->padded_c;
+    plan->scratch_floats = plan->v_floats + plan->spec.panel_block * positions * plan->m_stride +
+                           hs_winograd_head(plan);
 }
 
 /* ------------------------------------------------------------- running -- */
@@ -177,7 +182,7 @@ typedef struct hs_winograd_block {
     int groups, rows; /* groups have `rows` tiles, the first ones one more */
     int from, to;     /* groups that this task takes */
     float *v, *m;
-    const float *zeros; /* [padded_c] */
+    float *head; /* with fixed factors what hs_winograd_near calls its edge, else zeros */
 } hs_winograd_block;
 
 HS_INLINE int hs_winograd_group(const hs_winograd_block *b, int group) {
@@ -192,20 +197,18 @@ HS_INLINE const hs_winograd_item *hs_winograd_item_of(const hs_winograd_block *b
     return b->items + item;
 }
 
-/* The pixels under a tile, of one part; outside the image: zeros. */
-static void hs_winograd_pixels(const hs_winograd_block *b, int tile, int part,
-                               const float **pixel) {
-    const hs_winograd_plan *plan = b->plan;
+/* The pixels under a tile of `item`, of one part; outside the image: `outside`. */
+static void hs_winograd_pixels(const hs_winograd_plan *plan, const hs_winograd_item *item, int tile,
+                               int part, const float *outside, const float **pixel) {
     const hs_winograd_spec *spec = &plan->spec;
-    const float *src = hs_winograd_item_of(b, &tile)->src[part];
     int64_t channels = spec->part_c[part];
     int shift = spec->upsample ? 1 : 0, width = spec->w >> shift;
     int top = tile / plan->tiles_x * spec->tile - 1, left = tile % plan->tiles_x * spec->tile - 1;
     for (int y = top; y < top + plan->alpha; y++) {
         bool in_row = y >= 0 && y < spec->h;
-        const float *row = src + (int64_t)(in_row ? y >> shift : 0) * width * channels;
+        const float *row = item->src[part] + (int64_t)(in_row ? y >> shift : 0) * width * channels;
         for (int x = left; x < left + plan->alpha; x++)
-            *pixel++ = in_row && x >= 0 && x < spec->w ? row + (x >> shift) * channels : b->zeros;
+            *pixel++ = in_row && x >= 0 && x < spec->w ? row + (x >> shift) * channels : outside;
     }
 }
 
@@ -221,27 +224,49 @@ HS_INLINE float *hs_winograd_scales(const hs_winograd_block *b, int part) {
     return b->v + plan->alpha * plan->alpha * plan->v_stride + part * plan->spec.block;
 }
 
-static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
+/* One part of tiles [begin, end) of the block, a group, to where its chunks begin. */
+static void hs_winograd_load_fixed(const hs_winograd_block *b, int part, int begin, int end,
+                                   float *v) {
+    const hs_winograd_plan *plan = b->plan;
+    hs_winograd_near near = {.tile = plan->spec.tile,
+                             .count = end - begin,
+                             .channels = plan->spec.part_c[part],
+                             .silu = plan->spec.silu,
+                             .edge = b->head};
+    for (int i = 0; i < near.count; i++) {
+        int tile = b->first + begin + i;
+        const hs_winograd_item *item = hs_winograd_item_of(b, &tile);
+        near.beside[i] = i && tile % plan->tiles_x;
+        near.scale[i] = plan->spec.normed ? item->scale[part] : NULL;
+        near.shift[i] = plan->spec.normed ? item->shift[part] : NULL;
+        hs_winograd_pixels(plan, item, tile, part, NULL, near.pixel[i]);
+    }
+    HS_KERNEL(hs_winograd_load_near)(&near, hs_winograd_scales(b, part) + begin, v, plan->v_stride);
+}
+
+static void hs_winograd_load_tile(const hs_winograd_block *b, int tile, int part, float *v,
+                                  int64_t chunk_stride) {
     const hs_winograd_plan *plan = b->plan;
     const float *pixel[64];
-    bool fixed = plan->spec.factors == HS_FACTORS_FIXED;
+    const hs_winograd_item *item = hs_winograd_item_of(b, &tile);
+    hs_winograd_pixels(plan, item, tile, part, b->head, pixel);
+    HS_KERNEL(hs_winograd_input)
+    (plan->spec.tile, plan->spec.factors == HS_FACTORS_BF16, pixel, plan->spec.part_c[part], v,
+     plan->v_stride, chunk_stride);
+}
+
+static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
+    const hs_winograd_plan *plan = b->plan;
     int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
     int64_t chunk_stride = (end - begin) * plan->v_chunk;
-    for (int i = begin; i < end; i++) {
-        float *v = hs_winograd_group_v(b, begin) + (i - begin) * plan->v_chunk;
-        for (int part = 0; part < plan->spec.part_count; part++) {
-            int channels = plan->spec.part_c[part];
-            hs_winograd_pixels(b, b->first + i, part, pixel);
-            if (fixed) {
-                hs_winograd_scales(b, part)[i] = HS_KERNEL(hs_winograd_input_fixed)(
-                    plan->spec.tile, pixel, channels, v, plan->v_stride, chunk_stride);
-            } else {
-                bool bf16 = plan->spec.factors == HS_FACTORS_BF16;
-                HS_KERNEL(hs_winograd_input)
-                (plan->spec.tile, bf16, pixel, channels, v, plan->v_stride, chunk_stride);
-            }
-            v += hs_winograd_ceil(channels, HS_WINO_CHUNK) * chunk_stride;
-        }
+    float *v = hs_winograd_group_v(b, begin);
+    for (int part = 0; part < plan->spec.part_count; part++) {
+        if (plan->spec.factors == HS_FACTORS_FIXED)
+            hs_winograd_load_fixed(b, part, begin, end, v);
+        for (int i = begin; i < end && plan->spec.factors != HS_FACTORS_FIXED; i++)
+            hs_winograd_load_tile(b, b->first + i, part, v + (i - begin) * plan->v_chunk,
+                                  chunk_stride);
+        v += hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK) * chunk_stride;
     }
 }
 
@@ -355,16 +380,16 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
     }
 }
 
-/* Tiles [begin, end) of a task; scratch is [zeros][M][V, unless it is shared]. */
+/* Tiles [begin, end) of a task; scratch is [head][M][V, unless it is shared]. */
 static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan,
                               const hs_winograd_item *items, int begin, int end, float *scratch) {
     *b = (hs_winograd_block){.plan = plan, .items = items, .first = begin, .count = end - begin};
     b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
     b->rows = b->count / b->groups;
     b->to = b->groups;
-    memset(scratch, 0, (size_t)plan->padded_c * sizeof(float));
-    b->zeros = scratch;
-    b->m = scratch + plan->padded_c;
+    b->head = scratch;
+    memset(b->head, 0, (size_t)hs_winograd_head(plan) * sizeof(float));
+    b->m = scratch + hs_winograd_head(plan);
     b->v = plan->load_tasks
                ? items->v
                : b->m + plan->spec.panel_block * plan->alpha * plan->alpha * plan->m_stride;

@@ -23,7 +23,8 @@
  *
  * With tile 1 there are no transforms: sums tap by tap, for processors that multiply
  * matrices of bf16 (taps.c). It needs bf16; positions, blocks and panels are then its own.
- * It also runs kernels of 1x1 and stride 2, and may apply a norm and SiLU while it loads.
+ * It also runs kernels of 1x1 and stride 2. It and fixed factors may apply a norm and SiLU
+ * to pixels while they load (winograd_load.c).
  *
  * With bf16 the factors of every product, V and U, are rounded to bfloat16 and the
  * products summed in float32, by the processor's own instruction where it has one;
@@ -68,7 +69,8 @@ typedef struct hs_winograd_spec {
                                which is all that a tile other than 1 runs. Else also: */
     int pad_top, pad_left;  /* 0 or 1; below and to the right as many as are read */
     int in_h, in_w;         /* of the input, as upsampled */
-    bool normed, silu;      /* with tile 1: pixels are read as scale x + shift, [SiLU] */
+    bool normed, silu;      /* with tile 1 or fixed factors: pixels are read as
+                               scale x + shift, [SiLU] */
     int block, panel_block; /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;  /* 0, or how to cut tasks (to measure) */
     int sharing;            /* 0: choose; 1: V of an item is made first; -1: it is not */

@@ -27,7 +27,6 @@
 #define HS_FIXED_SUM 65535.0f      /* times 2^15 it is below 2^31 */
 #define HS_FIXED_U 32767.0f        /* largest u */
 #define HS_FIXED_LEAST 1e-30f      /* smaller pixels count as zeros */
-#define HS_FIXED_MOST 1e30f        /* larger ones as not finite */
 #define HS_FIXED_ROUND 12582912.0f /* 1.5 * 2^23: what is added to it is rounded */
 #define HS_FIXED_MARGIN 0.99999f   /* for the rounding of sums and factors */
 #define HS_FIXED_PAIRS (HS_WINO_CHUNK / 2)
@@ -55,49 +54,30 @@ static const float *hs_winograd_gains(int tile) {
 
 /* ---------------------------------------------------------------- input -- */
 
-HS_INLINE hs_ivec hs_max_bits(hs_ivec a, hs_ivec b) {
-#if defined(__AVX512F__)
-    return (hs_ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
-    return (hs_ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
-#else
-    hs_ivec more = b > a;
-    return (b & more) | (a & ~more);
-#endif
-}
-
-/* The largest |x| of all channels of `count` pixels; not finite if any is not. */
-static float hs_winograd_largest(const float *const *pixel, int count, int channels) {
+float HS_KERNEL(hs_winograd_largest)(const float *pixel, int channels) {
     hs_ivec most = {0}; /* of bits without the sign, which are in the order of their floats */
     int whole = channels / HS_LANES * HS_LANES;
-    for (int i = 0; i < count; i++)
-        for (int c = 0; c < whole; c += HS_LANES)
-            most = hs_max_bits(most, (hs_ivec)hs_load(pixel[i] + c) & 0x7fffffff);
+    for (int c = 0; c < whole; c += HS_LANES)
+        most = hs_max_bits(most, (hs_ivec)hs_load(pixel + c) & 0x7fffffff);
+    if (whole < channels)
+        most = hs_max_bits(most, (hs_ivec)hs_wino_load_some(pixel + whole, channels - whole) &
+                                     0x7fffffff);
     int32_t largest = 0;
     for (int i = 0; i < HS_LANES; i++)
         largest = most[i] > largest ? most[i] : largest;
-    for (int i = 0; i < count; i++)
-        for (int c = whole; c < channels; c++) {
-            int32_t bits;
-            memcpy(&bits, pixel[i] + c, sizeof bits);
-            bits &= 0x7fffffff;
-            largest = bits > largest ? bits : largest;
-        }
     float x;
     memcpy(&x, &largest, sizeof x);
     return x;
 }
 
-float HS_KERNEL(hs_winograd_scale)(int tile, const float *const *pixel, int channels,
-                                   float *factors) {
+float HS_KERNEL(hs_winograd_scale)(int tile, float largest, float *factors) {
     const float *gain = hs_winograd_gains(tile);
     int alpha = tile ? tile + 2 : 1;
-    float largest = hs_winograd_largest(pixel, alpha * alpha, channels);
     bool none = largest < HS_FIXED_LEAST;
     for (int y = 0; y < alpha; y++)
         for (int x = 0; x < alpha; x++)
             factors[y * alpha + x] = none ? 0 : HS_FIXED_V / (largest * (gain[y] * gain[x]));
-    return none ? 0 : largest > HS_FIXED_MOST ? NAN : largest / HS_FIXED_V;
+    return none ? 0 : largest > HS_WINO_FIXED_MOST ? NAN : largest / HS_FIXED_V;
 }
 
 #if HS_LANES >= 8

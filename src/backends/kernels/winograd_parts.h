@@ -54,6 +54,7 @@
  * integers, lest they overflow, fewer. */
 #define HS_WINO_CHAIN 16
 #define HS_WINO_FIXED_CHAIN 8
+#define HS_WINO_FIXED_MOST 1e30f /* larger pixels count as not finite */
 
 /* Fixed factors are faster than float32, and no worse than what else there is: with AVX2 by
  * two instructions for two products, with VNNI by one. (With AVX-512 without VNNI the two
@@ -95,8 +96,9 @@ HS_INLINE int64_t hs_winograd_fixed_floats(int chunks) {
 /* The first `count` < LANES floats; the others are 0. */
 HS_INLINE hs_vec hs_wino_load_some(const float *x, int count) {
     hs_vec v = {0};
-    for (int i = 0; i < count; i++)
-        v[i] = x[i];
+    for (int i = 0; i < HS_LANES; i++)
+        if (i < count)
+            v[i] = x[i];
     return v;
 }
 
@@ -183,14 +185,45 @@ void HS_KERNEL(hs_winograd_product_bf16)(int rows, int chunks, const float *v, c
 void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel, int channels,
                                   float *v, int64_t v_stride, int64_t chunk_stride);
 
-/* The same with fixed factors (winograd_fixed.c), and the scale of V of this tile. */
-float HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *const *pixel, int channels,
-                                         float *v, int64_t v_stride, int64_t chunk_stride);
-/* Its parts: the scale, and by what to multiply each position (tile 0: of one pixel); then
- * x [count][CHUNK] as integers to where V lies, each row times its factor, which are `step`
+/* Tiles of one part, at most ROWS, that are loaded together with fixed factors. */
+typedef struct hs_winograd_near {
+    int tile, count, channels;
+    const float *pixel[HS_WINO_ROWS][64]; /* of each [y * alpha + x]; NULL: outside the image */
+    bool beside[HS_WINO_ROWS];            /* right of the tile before */
+    const float *scale[HS_WINO_ROWS];     /* [channels]: pixels are read as scale x + shift, */
+    const float *shift[HS_WINO_ROWS];     /* [SiLU]; NULL: as they are */
+    bool silu;
+    float *edge; /* scratch: 2 alpha floats for each channel, filled up to 16 */
+} hs_winograd_near;
+
+/* Their V, [chunks][count][CHUNK / 2] pairs at the first position, and their scales. */
+void HS_KERNEL(hs_winograd_load_near)(const hs_winograd_near *near, float *scales, float *v,
+                                      int64_t v_stride);
+
+/* B^T d B of one chunk of a tile, [alpha][alpha][CHUNK], each position times its factor, as
+ * integers. */
+void HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *pixels, const float *factors,
+                                        float *v, int64_t v_stride);
+
+/* The larger one of each lane. */
+HS_INLINE hs_ivec hs_max_bits(hs_ivec a, hs_ivec b) {
+#if defined(__AVX512F__)
+    return (hs_ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (hs_ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    hs_ivec more = b > a;
+    return (b & more) | (a & ~more);
+#endif
+}
+
+/* The scale of pixels whose sizes are `largest` at most, and by what to multiply each position
+ * (tile 0: of one pixel). */
+float HS_KERNEL(hs_winograd_scale)(int tile, float largest, float *factors);
+/* The largest |x| of all channels of a pixel; not finite if any is not. */
+float HS_KERNEL(hs_winograd_largest)(const float *pixel, int channels);
+/* x [count][CHUNK] as integers to where V lies, each row times its factor, which are `step`
  * floats apart. */
-float HS_KERNEL(hs_winograd_scale)(int tile, const float *const *pixel, int channels,
-                                   float *factors);
 void HS_KERNEL(hs_winograd_fix_chunks)(int count, const float *x, const float *factors, int step,
                                        float *v, int64_t v_stride);
 /* M from fixed factors; `scales` of V, of these tiles. */

@@ -92,9 +92,13 @@ typedef struct hs_winograd_input_lanes {
     float *v;
     int64_t v_stride;
     bool bf16;
+    bool dense; /* pixels lie beside each other from pixels on, CHUNK channels each */
+    const float *pixels;
 } hs_winograd_input_lanes;
 
 HS_INLINE hs_vec hs_winograd_pixel(const hs_winograd_input_lanes *in, int at) {
+    if (in->dense)
+        return hs_load(in->pixels + at * HS_WINO_CHUNK);
     const float *x = in->pixel[at] + in->c;
     return in->count < HS_LANES ? hs_wino_load_some(x, in->count) : hs_load(x);
 }
@@ -168,15 +172,16 @@ HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in
 
 HS_INLINE void hs_winograd_input_tile(int tile, bool bf16, const float *const *pixel, int channels,
                                       float *v, int64_t v_stride, int64_t chunk_stride) {
-    hs_winograd_input_lanes in = {pixel, 0, HS_LANES, v, v_stride, bf16};
+    hs_winograd_input_lanes in = {pixel, 0, HS_LANES, v, v_stride, bf16, false, NULL};
     for (; in.c + HS_LANES <= channels; in.c += HS_LANES) {
         in.v = v + in.c / HS_WINO_CHUNK * chunk_stride + in.c % HS_WINO_CHUNK;
         hs_winograd_input_all(tile, &in);
     }
     int end = (channels + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
     for (int c = in.c; c < end; c += HS_LANES) {
-        hs_winograd_input_lanes some = {pixel, c,        channels > c ? channels - c : 0,
-                                        v,     v_stride, bf16};
+        hs_winograd_input_lanes some = in;
+        some.c = c;
+        some.count = channels > c ? channels - c : 0;
         some.v = v + c / HS_WINO_CHUNK * chunk_stride + c % HS_WINO_CHUNK;
         hs_winograd_input_all(tile, &some);
     }
@@ -194,35 +199,30 @@ void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel
         hs_winograd_input_tile(2, bf16, pixel, channels, v, v_stride, chunk_stride);
 }
 
-/* By chunks, each of them in float32 first. */
-HS_INLINE float hs_winograd_input_tile_fixed(int tile, const float *const *pixel, int channels,
-                                             float *v, int64_t v_stride, int64_t chunk_stride) {
-    float factors[64], chunk[64 * HS_WINO_CHUNK];
-    float scale = HS_KERNEL(hs_winograd_scale)(tile, pixel, channels, factors);
-    for (int first = 0; first < channels; first += HS_WINO_CHUNK, v += chunk_stride) {
-        for (int c = first; c < first + HS_WINO_CHUNK; c += HS_LANES) {
-            hs_winograd_input_lanes in = {pixel,         c,    HS_LANES, chunk + c - first,
-                                          HS_WINO_CHUNK, false};
-            if (c + HS_LANES <= channels) {
-                hs_winograd_input_all(tile, &in);
-                continue;
-            }
-            in.count = channels > c ? channels - c : 0;
-            hs_winograd_input_all(tile, &in);
-        }
-        HS_KERNEL(hs_winograd_fix_chunks)
-        ((tile + 2) * (tile + 2), chunk, factors, 1, v, v_stride);
+/* In float32 first. */
+HS_INLINE void hs_winograd_input_chunk(int tile, const float *pixels, const float *factors,
+                                       float *v, int64_t v_stride) {
+    float chunk[64 * HS_WINO_CHUNK];
+    for (int c = 0; c < HS_WINO_CHUNK; c += HS_LANES) {
+        hs_winograd_input_lanes in = {.dense = true,
+                                      .pixels = pixels + c,
+                                      .count = HS_LANES,
+                                      .v = chunk + c,
+                                      .v_stride = HS_WINO_CHUNK};
+        hs_winograd_input_all(tile, &in);
     }
-    return scale;
+    HS_KERNEL(hs_winograd_fix_chunks)
+    ((tile + 2) * (tile + 2), chunk, factors, 1, v, v_stride);
 }
 
-float HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *const *pixel, int channels,
-                                         float *v, int64_t v_stride, int64_t chunk_stride) {
+void HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *pixels, const float *factors,
+                                        float *v, int64_t v_stride) {
     if (tile == 6)
-        return hs_winograd_input_tile_fixed(6, pixel, channels, v, v_stride, chunk_stride);
-    if (tile == 4)
-        return hs_winograd_input_tile_fixed(4, pixel, channels, v, v_stride, chunk_stride);
-    return hs_winograd_input_tile_fixed(2, pixel, channels, v, v_stride, chunk_stride);
+        hs_winograd_input_chunk(6, pixels, factors, v, v_stride);
+    else if (tile == 4)
+        hs_winograd_input_chunk(4, pixels, factors, v, v_stride);
+    else
+        hs_winograd_input_chunk(2, pixels, factors, v, v_stride);
 }
 
 /* Sums over a tile's results, and of the squares of what they differ by from the first: these

@@ -358,6 +358,12 @@ int hs_od_node_tile(const hs_od_planner *p, hs_value value) {
     return hs_od_winograd_tile(p, &s, s.in_c);
 }
 
+bool hs_od_node_loads_norm(const hs_od_planner *p, hs_value value) {
+    const hs_od_conv_spec s = hs_od_conv_geometry(p, value, value);
+    int tile = hs_od_winograd_tile(p, &s, s.in_c);
+    return tile == 1 || (tile && hs_od_factors(p, s.in_c, s.out_c) == HS_FACTORS_FIXED);
+}
+
 /*
  * `value` is conv2d itself, add_channel(conv2d, linear) or add(conv2d, x), or the
  * same of conv2d_transpose; the absorbed convolution is fused[value].

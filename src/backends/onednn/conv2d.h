@@ -40,6 +40,9 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
 /* The tile for the convolution `value`, before anything is planned. */
 int hs_od_node_tile(const hs_od_planner *p, hs_value value);
 
+/* Whether the convolution `value` may apply a norm to its input while it loads. */
+bool hs_od_node_loads_norm(const hs_od_planner *p, hs_value value);
+
 /* Plan the steps of the whole convolution, whose input lies in `parts`. s->sum
  * adds `residual`, or what is in the result's place where that has no buffer.
  * With s->upsample the parts have half its height and width. */

@@ -5,7 +5,8 @@
  *   conv2d -> add             the residual is added to the band just written
  *   conv2d -> add_channel     the vector becomes the convolution's bias
  *   group_norm [-> modulate] [-> activation, and with it its slope, where that is kept]
- *     -> conv2d             which applies it while it loads, if it runs tap by tap
+ *     -> conv2d             which applies it while it loads, if it runs tap by tap or by
+ *                           Winograd's method with fixed factors
  *   concat, pad_channels      never made where all readers can read parts
  *   upsample                  never made where all readers are 3x3 convolutions
  *                             that run by Winograd's method and read through it
@@ -252,7 +253,7 @@ static void hs_od_find_loaded(hs_od_planner *p) {
     for (hs_value i = 0; i < p->graph->count; i++) {
         const hs_node *node = hs_od_node(p, i);
         if (p->needed[i] && node->op == HS_OP_CONV2D && hs_od_is_loadable(p, node->input[0]) &&
-            hs_od_node_tile(p, i) == 1)
+            hs_od_node_loads_norm(p, i))
             p->loaded[node->input[0]] = true;
     }
 }

@@ -125,7 +125,7 @@ void hs_od_norm_lines(const hs_exec *exec, const hs_od_norm *norm, int item, flo
 }
 
 bool hs_od_norm_is_silu(const hs_od_norm *norm) {
-    return norm->act == HS_ACT_SILU;
+    return norm->act == HS_ACT_SILU || norm->act == HS_ACT_SILU_ROUNDED;
 }
 
 /* slope = act'(a x + b) of one part's pixels; lines: a, b, zeros and ones. */

@@ -123,17 +123,26 @@ static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int p
                                     hs_od_data(exec, w->u[part]) + panel * weight->panel_floats);
 }
 
-/* What becomes of the pixels of an item, in the scratch of this rank. */
+/* Where the lines of a norm lie, behind the scratch of the convolution: a x + b, of each of the
+ * merged items a and then b. */
+static int64_t hs_od_lines_floats(const hs_od_winograd *w) {
+    return 2LL * w->plan.merged * w->plan.in_c;
+}
+
+/* What becomes of the pixels of a set, unless it is `ready` in the scratch of this rank. */
 static void hs_od_load_norm(const hs_exec *exec, const hs_od_winograd *w, int rank,
-                            hs_winograd_item *item, int number, int *ready) {
-    float *scale = hs_od_scratch(exec, rank), *shift = scale + w->plan.in_c;
-    if (*ready != number)
-        hs_od_norm_lines(exec, w->norm, number, scale, shift);
-    *ready = number;
-    for (int i = 0; i < w->plan.spec.part_count; i++) {
-        item->scale[i] = scale + w->first[i];
-        item->shift[i] = shift + w->first[i];
+                            hs_od_winograd_set *set, int number, int *ready) {
+    float *scale = (float *)hs_od_scratch(exec, rank) + w->plan.scratch_floats;
+    for (int k = 0; k < set->count; k++, scale += 2LL * w->plan.in_c) {
+        float *shift = scale + w->plan.in_c;
+        if (*ready != number)
+            hs_od_norm_lines(exec, w->norm, number * w->plan.merged + k, scale, shift);
+        for (int i = 0; i < w->plan.spec.part_count; i++) {
+            set->items[k].scale[i] = scale + w->first[i];
+            set->items[k].shift[i] = shift + w->first[i];
+        }
     }
+    *ready = number;
 }
 
 /* Panels of weights first, then groups of tiles. */
@@ -150,8 +159,8 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_te
         int load = task - made;
         hs_od_winograd_set set;
         hs_od_winograd_collect(exec, w, load / w->plan.load_tasks, &set);
-        if (w->norm) /* whose convolutions merge no items */
-            hs_od_load_norm(exec, w, rank, set.items, load / w->plan.load_tasks, &ready);
+        if (w->norm)
+            hs_od_load_norm(exec, w, rank, &set, load / w->plan.load_tasks, &ready);
         exec->kernels->winograd_load(&w->plan, load % w->plan.load_tasks, set.items, set.count,
                                      hs_od_scratch(exec, rank));
     }
@@ -161,19 +170,22 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_te
 static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_team *team,
                                int rank) {
     const hs_od_winograd *w = (const hs_od_winograd *)step;
-    int sets = hs_od_winograd_sets(w), tasks = w->plan.task_count;
+    int sets = hs_od_winograd_sets(w), tasks = w->plan.task_count, ready = -1;
     for (int task; (task = hs_team_next(team, sets * tasks)) >= 0;) {
         bool shared = w->v >= 0;
+        int number = shared ? task % sets : task / tasks;
         hs_od_winograd_set set;
-        hs_od_winograd_collect(exec, w, shared ? task % sets : task / tasks, &set);
+        hs_od_winograd_collect(exec, w, number, &set);
+        if (w->norm && !shared)
+            hs_od_load_norm(exec, w, rank, &set, number, &ready);
         exec->kernels->winograd_run(&w->plan, shared ? task / sets : task % tasks, set.items,
                                     set.count, hs_od_scratch(exec, rank));
     }
 }
 
-static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n, int tile,
-                               const hs_od_part *parts, int count, hs_winograd_plan *plan) {
-    hs_winograd_spec spec = {.items = n,
+static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int tile,
+                               const hs_od_part *parts, int count, hs_od_winograd *w) {
+    hs_winograd_spec spec = {.items = w->n,
                              .threads = p->exec->threads,
                              .h = (int)s->out_h,
                              .w = (int)s->out_w,
@@ -186,18 +198,18 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int n
         spec.pad_left = s->pad_left;
         spec.in_h = (int)s->in_h;
         spec.in_w = (int)s->in_w;
-        spec.normed = s->norm != NULL;
-        spec.silu = s->norm && hs_od_norm_is_silu(s->norm);
-        hs_od_need_scratch(p, 2 * s->in_c * (int64_t)sizeof(float));
     }
+    spec.normed = s->norm != NULL;
+    spec.silu = s->norm && hs_od_norm_is_silu(s->norm);
     spec.out_c = (int)s->out_c;
     spec.upsample = s->upsample;
     spec.part_count = count;
     for (int i = 0; i < count; i++)
         spec.part_c[i] = parts[i].channels;
     spec.factors = hs_od_factors(p, s->in_c, s->out_c);
-    p->exec->kernels->winograd_make(&spec, plan);
-    hs_od_need_scratch(p, plan->scratch_floats * (int64_t)sizeof(float));
+    p->exec->kernels->winograd_make(&spec, &w->plan);
+    int64_t floats = w->plan.scratch_floats + (s->norm ? hs_od_lines_floats(w) : 0);
+    hs_od_need_scratch(p, floats * (int64_t)sizeof(float));
 }
 
 /* What the step that reads the input reads; it was just added. */
@@ -323,7 +335,7 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
                         .norm = s->norm,
                         .residual = {.buffer = -1},
                         .item_bias = item_bias};
-    hs_od_cut_winograd(p, s, w.n, tile, parts, count, &w.plan);
+    hs_od_cut_winograd(p, s, tile, parts, count, &w);
     for (int i = 0; i < count; i++) {
         w.src[i] = hs_od_operand(p, parts[i].value, w.n);
         w.first[i] = parts[i].first;
