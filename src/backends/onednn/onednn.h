@@ -96,6 +96,7 @@ typedef struct hs_od_planner {
                                        slice_count is not 0: nobody reads others */
     const hs_plan_options *options;
     int64_t weight_bytes;       /* of the graph, in float32 */
+    int64_t spent_bytes;        /* of these, on weights that are kept: winograd.c */
     int64_t largest_map;        /* pixels, of the results of convolutions */
     hs_value *fused;            /* [count] what this node's step absorbs, or HS_NO_VALUE */
     hs_value *slope;            /* [count] the kept slope that this activation's step leaves, too */

@@ -40,6 +40,10 @@ typedef struct hs_od_prepare {
 #define HS_OD_FAST_CHANNELS 16
 #define HS_OD_BF16_KERNELS (256 * 256)
 
+/* Fixed weights that would be made in every pass are kept, in the order of the network, while
+ * what they take beyond their bf16 is at most this share of the model's float32. */
+#define HS_OD_SPENT_SHARE 7
+
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
     const hs_kernels *kernels = p->exec->kernels;
     if (!p->options->fast || in_c < HS_OD_FAST_CHANNELS || out_c < HS_OD_FAST_CHANNELS)
@@ -235,11 +239,19 @@ static void hs_od_touch_winograd(hs_od_planner *p, const hs_od_winograd *w) {
         hs_od_touch(p, w->item_bias.buffer);
 }
 
+/* May `bytes` more be spent on weights that need not be made in every pass? */
+static bool hs_od_afford(hs_od_planner *p, int64_t bytes) {
+    if (p->spent_bytes + bytes > p->weight_bytes / HS_OD_SPENT_SHARE)
+        return false;
+    p->spent_bytes += bytes;
+    return true;
+}
+
 /* The shares of the weights, and whether they are made in every pass. */
-static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec *s,
+static void hs_od_describe_weights(hs_od_planner *p, const hs_od_conv_spec *s,
                                    const hs_od_part *parts, hs_od_winograd *w) {
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
-    int64_t bytes = 0;
+    int64_t bytes = 0, kernel_values = hs_shape_count(kernel);
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         w->weights[i] = (hs_od_winograd_weight){
             .tile = w->plan.spec.tile,
@@ -257,6 +269,8 @@ static void hs_od_describe_weights(const hs_od_planner *p, const hs_od_conv_spec
     }
     w->fresh = hs_od_conv_fresh(&w->plan.spec, (int64_t)w->plan.tiles_x * w->plan.tiles_y, bytes,
                                 p->weight_bytes);
+    if (w->fresh && w->plan.spec.factors == HS_FACTORS_FIXED)
+        w->fresh = !hs_od_afford(p, bytes - 2 * kernel_values);
 }
 
 static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
