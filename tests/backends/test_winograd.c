@@ -56,7 +56,7 @@ static void make_data(const wino_case *c, uint64_t seed, wino_data *d) {
         d->scale[i] = random_floats(seed + 20, s->part_c[i]);
         d->shift[i] = random_floats(seed + 40, s->part_c[i]);
         for (int k = 0; k < s->part_c[i]; k += 3) /* far below zero, where SiLU is near it */
-            d->shift[i][k] = 20 * d->shift[i][k] - 25;
+            d->shift[i][k] = (s->part_c[i] > 100 ? 60 : 20) * d->shift[i][k] - 25;
         d->in_c += s->part_c[i];
     }
     d->w = random_floats(2, (int64_t)s->out_c * d->in_c * 9);

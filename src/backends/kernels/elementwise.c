@@ -69,7 +69,7 @@ HS_INLINE void hs_affine_act_rows(const float *x, float *y, int64_t pixels, int 
             if (act == HS_ACT_SILU)
                 v = hs_silu(v);
             else if (act == HS_ACT_SILU_ROUNDED)
-                v = hs_silu_rounded(v);
+                v = hs_silu_rounded(v, false);
             else if (act != HS_ACT_NONE)
                 for (int j = 0; j < HS_LANES; j++)
                     v[j] = hs_scalar_act(v[j], act);

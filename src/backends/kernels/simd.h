@@ -134,11 +134,13 @@ HS_INLINE hs_vec hs_silu(hs_vec x) {
 }
 
 /* The same within 4e-6 of itself for |x| < 32, in two thirds of the instructions: 2^t by the
- * polynomial of the smallest relative error, 2.6e-6, for |t| <= 1/2. */
-HS_INLINE hs_vec hs_silu_rounded(hs_vec x) {
+ * polynomial of the smallest relative error, 2.6e-6, for |t| <= 1/2. With `small`, |x| < 80. */
+HS_INLINE hs_vec hs_silu_rounded(hs_vec x, bool small) {
     const hs_vec magic = hs_set1(12582912.0f); /* its lowest bits become the exponent's */
-    hs_vec t = hs_clamp(x * -1.44269504088896341f, -126.0f, 126.0f), n = t + magic;
-    hs_vec f = t - (n - magic), f2 = f * f;
+    hs_vec t = x * -1.44269504088896341f;
+    if (!small)
+        t = hs_clamp(t, -126.0f, 126.0f);
+    hs_vec n = t + magic, f = t - (n - magic), f2 = f * f;
     hs_vec low = hs_multiply_add(hs_set1(0.693121815f), f, hs_set1(0.999999261f));
     hs_vec high = hs_multiply_add(hs_set1(0.0559178606f), f, hs_set1(0.240247448f));
     high = hs_multiply_add(hs_set1(0.00957010182f), f2, high);

@@ -293,19 +293,22 @@ HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int part, int chunk
     uintptr_t share = (uintptr_t)(count * plan->u_chunk) * sizeof(float) / groups;
     hs_winograd_ahead ahead = {.next = (uintptr_t)next,
                                .step = HS_WINO_PANEL * sizeof(float) / groups};
+    int more = b->count - b->rows * b->groups, begin = hs_winograd_group(b, b->from);
+    const float *scales = fixed ? hs_winograd_scales(b, part) + begin : NULL;
+    v += hs_winograd_group_v(b, begin) - b->v;
+    m += (int64_t)begin * HS_WINO_PANEL;
+    int64_t tile = plan->padded_c / HS_WINO_CHUNK * plan->v_chunk;
     for (int group = b->from; group < b->to; group++) {
-        int begin = hs_winograd_group(b, group), rows = hs_winograd_group(b, group + 1) - begin;
-        const float *group_v = v + (hs_winograd_group_v(b, begin) - b->v);
-        const float *from = group_v + (int64_t)chunk * rows * plan->v_chunk;
-        float *to = m + (int64_t)begin * HS_WINO_PANEL;
-        if (fixed) {
-            const float *scales = hs_winograd_scales(b, part) + begin;
+        int rows = b->rows + (group < more);
+        const float *from = v + chunk * rows * plan->v_chunk;
+        if (fixed)
             HS_KERNEL(hs_winograd_product_fixed)
-            (rows, count, from, u, scales, to, chunk > 0, &ahead);
-        } else {
-            product(rows, count, from, u, to, chunk > 0, &ahead);
-        }
+        (rows, count, from, u, scales, m, chunk > 0, &ahead);
+        else product(rows, count, from, u, m, chunk > 0, &ahead);
         ahead.next += share;
+        v += rows * tile;
+        m += (int64_t)rows * HS_WINO_PANEL;
+        scales += fixed ? rows : 0;
     }
 }
 

@@ -83,18 +83,27 @@ static float hs_near_float(hs_ivec bits) {
     return x;
 }
 
-/* A bound on the sizes of what tile i is loaded as. */
-static float hs_near_bound(const hs_winograd_near *n, hs_near_most most) {
-    float size = hs_near_float(most.size);
-    if (!n->silu || !(size <= HS_WINO_FIXED_MOST))
-        return size;
-    return fmaxf(hs_near_float(most.high), fminf(0.5f * size, HS_SILU_LEAST));
-}
+/* What becomes of the pixels of a tile. */
+typedef enum hs_near_way {
+    HS_NEAR_PLAIN,
+    HS_NEAR_NORM,
+    HS_NEAR_SILU,
+    HS_NEAR_SMALL_SILU /* of numbers below 80 */
+} hs_near_way;
 
-static float hs_near_scale(const hs_winograd_near *n, int i, hs_near_most *right, float *factors) {
+/* The scale of tile i, its factors, and what becomes of it. */
+static float hs_near_scale(const hs_winograd_near *n, int i, hs_near_most *right, float *factors,
+                           hs_near_way *way) {
     hs_near_most most =
         n->scale[i] ? hs_near_tile(n, i, true, right) : hs_near_tile(n, i, false, right);
-    return HS_KERNEL(hs_winograd_scale)(n->tile, hs_near_bound(n, most), factors);
+    float size = hs_near_float(most.size), bound = size;
+    *way = n->scale[i] ? HS_NEAR_NORM : HS_NEAR_PLAIN;
+    if (n->scale[i] && n->silu) {
+        *way = size < 80.0f ? HS_NEAR_SMALL_SILU : HS_NEAR_SILU;
+        if (size <= HS_WINO_FIXED_MOST)
+            bound = fmaxf(hs_near_float(most.high), fminf(0.5f * size, HS_SILU_LEAST));
+    }
+    return HS_KERNEL(hs_winograd_scale)(n->tile, bound, factors);
 }
 
 /* ---------------------------------------------------------------- stage -- */
@@ -108,32 +117,31 @@ HS_INLINE hs_vec hs_near_load(const float *x, int count) {
 
 /* Columns [from, alpha) of a row, channels [c, c + count) of 16. */
 HS_INLINE void hs_near_row(const float *const *row, int from, int alpha, int c, int count,
-                           const hs_vec *a, const hs_vec *b, bool normed, bool silu, float *to) {
+                           const hs_vec *a, const hs_vec *b, hs_near_way way, float *to) {
     for (int x = from; x < alpha; x++)
 #pragma GCC unroll 4
         for (int k = 0; k < HS_WINO_CHUNK; k += HS_LANES) {
-            float *at = to + x * HS_WINO_CHUNK + k;
             hs_vec y = {0};
             if (row[x]) {
                 if (k < count)
                     y = hs_near_load(row[x] + c + k, count - k);
-                if (normed)
+                if (way != HS_NEAR_PLAIN)
                     y = hs_multiply_add(y, a[k / HS_LANES], b[k / HS_LANES]);
-                if (silu)
-                    y = hs_silu_rounded(y);
+                if (way >= HS_NEAR_SILU)
+                    y = hs_silu_rounded(y, way == HS_NEAR_SMALL_SILU);
             }
-            hs_store(at, y);
+            hs_store(to + x * HS_WINO_CHUNK + k, y);
         }
 }
 
 /* A chunk of tile i from channel c on. `edge`: of the tile before, then of this one,
  * [alpha][SHARED][CHUNK]. */
-HS_INLINE void hs_near_stage(const hs_winograd_near *n, int i, int c, int count, bool normed,
-                             bool silu, float *edge, float *stage) {
+HS_INLINE void hs_near_stage(const hs_winograd_near *n, int i, int c, int count, hs_near_way way,
+                             float *edge, float *stage) {
     const int alpha = n->tile + 2, from = n->beside[i] ? HS_NEAR_SHARED : 0;
     hs_vec a[HS_WINO_CHUNK / HS_LANES], b[HS_WINO_CHUNK / HS_LANES];
 #pragma GCC unroll 4
-    for (int k = 0; k < HS_WINO_CHUNK && normed; k += HS_LANES) {
+    for (int k = 0; k < HS_WINO_CHUNK && way != HS_NEAR_PLAIN; k += HS_LANES) {
         a[k / HS_LANES] = b[k / HS_LANES] = (hs_vec){0};
         if (k < count) {
             a[k / HS_LANES] = hs_near_load(n->scale[i] + c + k, count - k);
@@ -143,27 +151,21 @@ HS_INLINE void hs_near_stage(const hs_winograd_near *n, int i, int c, int count,
     for (int y = 0; y < alpha; y++, edge += HS_NEAR_EDGE, stage += alpha * HS_WINO_CHUNK) {
         for (int k = 0; k < from * HS_WINO_CHUNK; k += HS_LANES)
             hs_store(stage + k, hs_load(edge + k));
-        hs_near_row(n->pixel[i] + y * alpha, from, alpha, c, count, a, b, normed, silu, stage);
+        hs_near_row(n->pixel[i] + y * alpha, from, alpha, c, count, a, b, way, stage);
         for (int k = 0; k < HS_NEAR_EDGE; k += HS_LANES)
             hs_store(edge + k, hs_load(stage + (alpha - HS_NEAR_SHARED) * HS_WINO_CHUNK + k));
     }
 }
 
-HS_INLINE void hs_near_chunk(const hs_winograd_near *n, int i, int c, int count, float *edge,
-                             float *stage) {
-    if (!n->scale[i])
-        hs_near_stage(n, i, c, count, false, false, edge, stage);
-    else if (n->silu)
-        hs_near_stage(n, i, c, count, true, true, edge, stage);
-    else
-        hs_near_stage(n, i, c, count, true, false, edge, stage);
-}
-
-static void hs_near_any(const hs_winograd_near *n, int i, int c, float *edge, float *stage) {
-    if (c + HS_WINO_CHUNK <= n->channels)
-        hs_near_chunk(n, i, c, HS_WINO_CHUNK, edge, stage);
-    else
-        hs_near_chunk(n, i, c, n->channels - c, edge, stage);
+/* With `way` and, for whole chunks, `count` as constants. */
+HS_INLINE void hs_near_chunk(const hs_winograd_near *n, int i, int c, int count, hs_near_way way,
+                             float *edge, float *stage) {
+    switch (way) {
+    case HS_NEAR_PLAIN: hs_near_stage(n, i, c, count, HS_NEAR_PLAIN, edge, stage); break;
+    case HS_NEAR_NORM: hs_near_stage(n, i, c, count, HS_NEAR_NORM, edge, stage); break;
+    case HS_NEAR_SILU: hs_near_stage(n, i, c, count, HS_NEAR_SILU, edge, stage); break;
+    default: hs_near_stage(n, i, c, count, HS_NEAR_SMALL_SILU, edge, stage);
+    }
 }
 
 void HS_KERNEL(hs_winograd_load_near)(const hs_winograd_near *n, float *scales, float *v,
@@ -172,10 +174,14 @@ void HS_KERNEL(hs_winograd_load_near)(const hs_winograd_near *n, float *scales, 
     int64_t chunk_stride = n->count * HS_WINO_CHUNK / 2;
     hs_near_most right = {{0}, {0}};
     for (int i = 0; i < n->count; i++, v += HS_WINO_CHUNK / 2) {
-        scales[i] = hs_near_scale(n, i, &right, factors);
+        hs_near_way way;
+        scales[i] = hs_near_scale(n, i, &right, factors, &way);
         float *edge = n->edge, *to = v;
         for (int c = 0; c < n->channels; c += HS_WINO_CHUNK, to += chunk_stride) {
-            hs_near_any(n, i, c, edge, stage);
+            if (c + HS_WINO_CHUNK <= n->channels)
+                hs_near_chunk(n, i, c, HS_WINO_CHUNK, way, edge, stage);
+            else
+                hs_near_chunk(n, i, c, n->channels - c, way, edge, stage);
             HS_KERNEL(hs_winograd_input_fixed)(n->tile, stage, factors, to, v_stride);
             edge += (n->tile + 2) * HS_NEAR_EDGE;
         }
