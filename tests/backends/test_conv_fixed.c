@@ -84,6 +84,30 @@ static void direct(const fixed_case *c, fixed_data *d) {
                 d->want[at++] = direct_value(c, d, y, x, k);
 }
 
+/* The sums that were left of each unit are those of what is in got, and the squares those
+ * about the unit's mean. */
+static void check_sums(const hs_conv_fixed_plan *plan, const fixed_data *d, const float *sums) {
+    int out_c = plan->spec.out_c;
+    for (int unit = 0; unit < plan->units; unit++)
+        for (int k = 0; k < out_c; k++) {
+            double sum = 0, squares = 0, size = 0;
+            int64_t first = (int64_t)unit * HS_CONV_FIXED_UNIT, end = first + HS_CONV_FIXED_UNIT;
+            end = end < d->pixels ? end : d->pixels;
+            for (int64_t i = first; i < end; i++) {
+                double value = (double)d->got[i * out_c + k];
+                sum += value;
+                size += fabs(value);
+                squares += value * value;
+            }
+            const float *got = sums + (int64_t)unit * 2 * out_c + k;
+            if (isfinite(sum) && size < 1e30) { /* squares beyond are not */
+                assert_true(fabs((double)got[0] - sum) <= 4e-6 * size);
+                double about = squares - sum * sum / (double)(end - first);
+                assert_true(fabs((double)got[out_c] - about) <= 2e-5 * squares);
+            }
+        }
+}
+
 static void run(const hs_kernels *kernels, const fixed_case *c, fixed_data *d) {
     const hs_conv_fixed_spec *s = &c->spec;
     hs_conv_fixed_plan plan;
@@ -112,10 +136,17 @@ static void run(const hs_kernels *kernels, const fixed_case *c, fixed_data *d) {
     memcpy(d->got, d->residual, (size_t)(d->pixels * s->out_c) * sizeof(float));
     item.bias = c->bias ? d->bias : NULL;
     item.residual = c->residual ? d->got : NULL; /* in place */
+    size_t sum_floats = 2 * (size_t)plan.units * (size_t)s->out_c;
+    float *sums = hs_alloc_aligned(sum_floats, sizeof *sums);
+    assert_non_null(sums);
+    memset(sums, 0xff, sum_floats * sizeof *sums);
+    item.sums = sums;
     for (int task = plan.task_count - 1; task >= 0; task--) {
         memset(scratch, 0xff, scratch_bytes); /* NaN */
         kernels->conv_fixed_run(&plan, task, &item, scratch);
     }
+    check_sums(&plan, d, sums);
+    free(sums);
     for (int i = 0; i < s->part_count; i++)
         free((float *)item.weights[i]);
     free(scratch);

@@ -12,8 +12,7 @@
 /* V of a block should leave room in a second-level cache of 512 KB; weights of a chain are
  * read from the first-level cache by all groups of a block. */
 #define HS_FIXED_BLOCK_BYTES 131072
-#define HS_FIXED_BLOCK_PIXELS 96
-#define HS_FIXED_LEAST_PIXELS 24
+#define HS_FIXED_BLOCK_UNITS 4
 #define HS_FIXED_ROUNDS 4 /* tasks for each of several threads */
 
 void HS_KERNEL(hs_conv_fixed_make)(const hs_conv_fixed_spec *spec, hs_conv_fixed_plan *plan) {
@@ -27,17 +26,16 @@ void HS_KERNEL(hs_conv_fixed_make)(const hs_conv_fixed_spec *spec, hs_conv_fixed
     }
     plan->panels = hs_winograd_ceil(spec->out_c, HS_WINO_PANEL);
     int64_t pixels = (int64_t)spec->h * spec->w, pixel_floats = plan->chunks * HS_WINO_CHUNK / 2;
-    int64_t fit = HS_FIXED_BLOCK_BYTES / 4 / pixel_floats, items = spec->items;
-    fit = fit < HS_FIXED_LEAST_PIXELS ? HS_FIXED_LEAST_PIXELS : fit;
-    fit = fit < HS_FIXED_BLOCK_PIXELS ? fit : HS_FIXED_BLOCK_PIXELS;
+    int64_t fit = HS_FIXED_BLOCK_BYTES / 4 / pixel_floats / HS_CONV_FIXED_UNIT, items = spec->items;
+    fit = fit < 1 ? 1 : fit < HS_FIXED_BLOCK_UNITS ? fit : HS_FIXED_BLOCK_UNITS;
+    plan->units = hs_winograd_ceil(pixels, HS_CONV_FIXED_UNIT);
     /* Blocks are as many as it takes; for threads to be busy smaller ones, and then ranges of
      * panels, for each of which V is made again. */
     int64_t wanted = spec->threads > 1 ? HS_FIXED_ROUNDS * spec->threads : 1;
-    int64_t blocks = (pixels + fit - 1) / fit, each = (wanted + items - 1) / items;
-    int64_t most = (pixels + HS_FIXED_LEAST_PIXELS - 1) / HS_FIXED_LEAST_PIXELS;
-    each = each < most ? each : most;
+    int64_t blocks = (plan->units + fit - 1) / fit, each = (wanted + items - 1) / items;
+    each = each < plan->units ? each : plan->units;
     plan->blocks = (int)(blocks > each ? blocks : each);
-    plan->block = hs_winograd_ceil(pixels, plan->blocks);
+    plan->block = hs_winograd_ceil(plan->units, plan->blocks) * HS_CONV_FIXED_UNIT;
     int64_t splits = items * plan->blocks < spec->threads
                          ? (spec->threads + items * plan->blocks - 1) / (items * plan->blocks)
                          : 1;
@@ -53,8 +51,9 @@ typedef struct hs_fixed_block {
     const hs_conv_fixed_plan *plan;
     const hs_winograd_item *item;
     int first, count, groups;
-    int begin[HS_FIXED_BLOCK_PIXELS / 2 + 1]; /* of each group, and the end of the last */
-    float *v, *scales, *m;                    /* scales [part, tap][block] */
+    /* Of each group, and the end of the last. */
+    int begin[HS_FIXED_BLOCK_UNITS * HS_CONV_FIXED_UNIT / 2 + 1];
+    float *v, *scales, *m; /* scales [part, tap][block] */
 } hs_fixed_block;
 
 /* V of the group that begins at pixel `begin`. */
@@ -141,27 +140,48 @@ static void hs_fixed_multiply(const hs_fixed_block *b, int panel) {
     }
 }
 
-/* M of one panel, plus bias and residual, to where its pixels lie. */
-static void hs_fixed_save(const hs_fixed_block *b, int panel) {
+/* M of one panel, plus bias and residual, to where its pixels lie: pixels [begin, end) of the
+ * block, a unit, LANES channels from j on, of which `some` exist. */
+HS_INLINE void hs_fixed_save_unit(const hs_fixed_block *b, int panel, int j, int some, int begin,
+                                  int end) {
     const hs_winograd_item *item = b->item;
-    int out_c = b->plan->spec.out_c, k = panel * HS_WINO_PANEL;
-    int count = out_c - k < HS_WINO_PANEL ? out_c - k : HS_WINO_PANEL;
-    for (int i = 0; i < b->count; i++) {
-        int64_t at = (int64_t)(b->first + i) * out_c + k;
-        const float *m = b->m + i * HS_WINO_PANEL;
-        for (int j = 0; j < count; j += HS_LANES) {
-            int some = count - j < HS_LANES ? count - j : HS_LANES;
-            hs_vec y = hs_load(m + j);
-            if (item->bias)
-                y += some < HS_LANES ? hs_wino_load_some(item->bias + k + j, some)
-                                     : hs_load(item->bias + k + j);
-            if (item->residual)
-                y += some < HS_LANES ? hs_wino_load_some(item->residual + at + j, some)
-                                     : hs_load(item->residual + at + j);
-            if (some < HS_LANES)
-                hs_wino_store_some(item->dst + at + j, y, some);
+    int64_t out_c = b->plan->spec.out_c, k = panel * HS_WINO_PANEL + j;
+    int64_t at = (b->first + begin) * out_c + k;
+    const float *m = b->m + begin * HS_WINO_PANEL + j;
+    hs_vec bias = {0}, first = {0}, sum = {0}, squares = {0};
+    if (item->bias)
+        bias = some < HS_LANES ? hs_wino_load_some(item->bias + k, some) : hs_load(item->bias + k);
+    for (int i = begin; i < end; i++, at += out_c, m += HS_WINO_PANEL) {
+        hs_vec y = hs_load(m) + bias;
+        if (item->residual)
+            y += some < HS_LANES ? hs_wino_load_some(item->residual + at, some)
+                                 : hs_load(item->residual + at);
+        if (i == begin)
+            first = y;
+        sum += y - first;
+        squares += (y - first) * (y - first);
+        if (some < HS_LANES)
+            hs_wino_store_some(item->dst + at, y, some);
+        else
+            hs_store(item->dst + at, y);
+    }
+    if (item->sums) {
+        float pixels = (float)(end - begin);
+        float *sums = item->sums + (b->first + begin) / HS_CONV_FIXED_UNIT * 2 * out_c + k;
+        hs_wino_store_some(sums, first * pixels + sum, some);
+        hs_wino_store_some(sums + out_c, squares - sum * sum / pixels, some);
+    }
+}
+
+static void hs_fixed_save(const hs_fixed_block *b, int panel) {
+    int rest = b->plan->spec.out_c - panel * HS_WINO_PANEL;
+    for (int begin = 0; begin < b->count; begin += HS_CONV_FIXED_UNIT) {
+        int end = begin + HS_CONV_FIXED_UNIT < b->count ? begin + HS_CONV_FIXED_UNIT : b->count;
+        for (int j = 0; j < HS_WINO_PANEL && j < rest; j += HS_LANES) {
+            if (rest - j < HS_LANES)
+                hs_fixed_save_unit(b, panel, j, rest - j, begin, end);
             else
-                hs_store(item->dst + at + j, y);
+                hs_fixed_save_unit(b, panel, j, HS_LANES, begin, end);
         }
     }
 }
@@ -169,12 +189,13 @@ static void hs_fixed_save(const hs_fixed_block *b, int panel) {
 void HS_KERNEL(hs_conv_fixed_run)(const hs_conv_fixed_plan *plan, int task,
                                   const hs_winograd_item *item, float *scratch) {
     int block = task / plan->splits, split = task % plan->splits;
-    int64_t pixels = (int64_t)plan->spec.h * plan->spec.w;
-    int first = (int)(block * pixels / plan->blocks);
+    int pixels = plan->spec.h * plan->spec.w;
+    int first = (int)((int64_t)block * plan->units / plan->blocks) * HS_CONV_FIXED_UNIT;
+    int end = (int)((block + 1LL) * plan->units / plan->blocks) * HS_CONV_FIXED_UNIT;
     hs_fixed_block b = {.plan = plan,
                         .item = item,
                         .first = first,
-                        .count = (int)((block + 1) * pixels / plan->blocks) - first,
+                        .count = (end < pixels ? end : pixels) - first,
                         .v = scratch,
                         .scales = scratch + plan->v_floats,
                         .m = scratch + plan->v_floats + plan->scale_floats};

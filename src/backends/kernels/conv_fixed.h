@@ -9,6 +9,8 @@
 
 #include "backends/kernels/winograd.h"
 
+#define HS_CONV_FIXED_UNIT 24 /* pixels that are summed together, however tasks are cut */
+
 typedef struct hs_conv_fixed_spec {
     int items, threads;            /* of the batch, to be kept busy */
     int in_h, in_w;                /* of the input */
@@ -23,7 +25,8 @@ typedef struct hs_conv_fixed_plan {
     hs_conv_fixed_spec spec;
     int chunks;                                     /* of 16 channels, of all parts and taps */
     int panels;                                     /* of output channels */
-    int blocks, block;                              /* of pixels; of how many at most */
+    int units;                                      /* of UNIT pixels, the last one maybe less */
+    int blocks, block;                              /* of units; of how many pixels at most */
     int splits;                                     /* of the panels */
     int task_count;                                 /* of an item: blocks * splits */
     int64_t v_floats, scale_floats, scratch_floats; /* scratch of each thread; 64-byte aligned */
@@ -34,7 +37,7 @@ typedef struct hs_conv_fixed_plan {
 typedef void hs_conv_fixed_make(const hs_conv_fixed_spec *spec, hs_conv_fixed_plan *plan);
 
 /* Task `task` of an item, from [0, task_count); weights are those of hs_winograd_weights with
- * tile 0; v and sums are not used. Allocates nothing. */
+ * tile 0; sums [units][2][out_c], or NULL, as there of tiles; v is not used. Allocates nothing. */
 typedef void hs_conv_fixed_run(const hs_conv_fixed_plan *plan, int task,
                                const hs_winograd_item *item, float *scratch);
 

@@ -50,6 +50,10 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
                               const hs_od_part *parts, int count, hs_od_place residual,
                               hs_od_place item_bias);
 
+/* Where a norm reads `value`, the buffer of sums that its step, the last one added, is to leave
+ * of so many tiles, [n][tiles][2][channels], and *pixels to be filled in; else *out is -1. */
+hs_status hs_od_new_tile_sums(hs_od_planner *p, hs_value value, int tiles, int **pixels, int *out);
+
 /* Whether the convolution, not one of those with a tile, has fixed factors: conv_fixed.c. */
 bool hs_od_is_fixed(const hs_od_planner *p, const hs_od_conv_spec *s);
 

@@ -13,6 +13,7 @@ typedef struct hs_od_fixed {
     const float *weights[HS_WINOGRAD_PARTS];
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
+    int sums; /* buffer [n, units, 2, out_c], or -1 */
 } hs_od_fixed;
 
 static void hs_od_run_fixed(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
@@ -29,6 +30,9 @@ static void hs_od_run_fixed(const hs_exec *exec, const hs_od_step *step, hs_team
             item.bias = hs_od_item(exec, f->item_bias, number);
         if (f->residual.buffer >= 0)
             item.residual = hs_od_item(exec, f->residual, number);
+        if (f->sums >= 0)
+            item.sums =
+                hs_od_data(exec, f->sums) + 2LL * number * f->plan.units * f->plan.spec.out_c;
         exec->kernels->conv_fixed_run(&f->plan, task % f->plan.task_count, &item,
                                       hs_od_scratch(exec, rank));
     }
@@ -57,6 +61,14 @@ static hs_status hs_od_fixed_weights(hs_od_planner *p, const hs_od_conv_spec *s,
     }
     if (s->bias && f->item_bias.buffer < 0)
         HS_TRY(hs_od_weight_plain(p, s->conv->input[2], &f->bias));
+    return HS_OK;
+}
+
+static hs_status hs_od_fixed_sums(hs_od_planner *p, hs_value value, hs_od_fixed *f) {
+    int units = f->plan.units, left = f->plan.spec.h * f->plan.spec.w, *pixels;
+    HS_TRY(hs_od_new_tile_sums(p, value, units, &pixels, &f->sums));
+    for (int i = 0; i < units && f->sums >= 0; i++, left -= HS_CONV_FIXED_UNIT)
+        pixels[i] = left < HS_CONV_FIXED_UNIT ? left : HS_CONV_FIXED_UNIT;
     return HS_OK;
 }
 
@@ -94,6 +106,7 @@ hs_status hs_od_plan_fixed(hs_od_planner *p, const hs_od_conv_spec *s, const hs_
                                     : "conv2d 3x3, stride 2, int16";
     step->flops = 2.0 * f->n * (double)(s->out_c * s->out_h * s->out_w * s->in_c) *
                   (double)(kernel->dim[2] * kernel->dim[3]);
+    HS_TRY(hs_od_fixed_sums(p, s->value, f));
     hs_od_touch(p, f->dst.buffer);
     if (f->residual.buffer >= 0)
         hs_od_touch(p, f->residual.buffer);

@@ -321,21 +321,25 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     return HS_OK;
 }
 
-/* Where a norm reads the result, it need not read it for its sums. */
+hs_status hs_od_new_tile_sums(hs_od_planner *p, hs_value value, int tiles, int **pixels, int *out) {
+    hs_shape shape = hs_od_shape(p, value);
+    *out = -1;
+    if (!p->normed[value])
+        return HS_OK;
+    *pixels = hs_arena_alloc(&p->exec->memory, (size_t)tiles, sizeof **pixels);
+    if (!*pixels)
+        return hs_fail_memory(p->err, (size_t)tiles * sizeof **pixels);
+    HS_TRY(hs_od_new_buffer(p, shape.dim[0] * 2 * tiles * shape.dim[1], out));
+    p->tile_sums[value] = (hs_od_tile_sums){*out, tiles, *pixels};
+    return HS_OK;
+}
+
 static hs_status hs_od_plan_tile_sums(hs_od_planner *p, const hs_od_conv_spec *s,
                                       hs_od_winograd *w) {
-    const hs_winograd_plan *plan = &w->plan;
-    w->sums = -1;
-    if (!p->normed[s->value])
-        return HS_OK;
-    int tiles = plan->tiles_x * plan->tiles_y;
-    int *pixels = hs_arena_alloc(&p->exec->memory, (size_t)tiles, sizeof *pixels);
-    if (!pixels)
-        return hs_fail_memory(p->err, (size_t)tiles * sizeof *pixels);
-    for (int i = 0; i < tiles; i++)
-        pixels[i] = hs_winograd_tile_pixels(plan, i);
-    HS_TRY(hs_od_new_buffer(p, w->n * hs_od_sum_floats(w), &w->sums));
-    p->tile_sums[s->value] = (hs_od_tile_sums){w->sums, tiles, pixels};
+    int tiles = w->plan.tiles_x * w->plan.tiles_y, *pixels;
+    HS_TRY(hs_od_new_tile_sums(p, s->value, tiles, &pixels, &w->sums));
+    for (int i = 0; i < tiles && w->sums >= 0; i++)
+        pixels[i] = hs_winograd_tile_pixels(&w->plan, i);
     return HS_OK;
 }
 
