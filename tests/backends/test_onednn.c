@@ -93,7 +93,7 @@ static void test_weights_made_in_every_pass(void **state) {
     check_weights_made_in_every_pass(false, false, 104);
     check_weights_made_in_every_pass(true, false, 104);
     check_weights_made_in_every_pass(true, true, 432);
-    check_weights_made_in_every_pass(true, true, 1456);
+    check_weights_made_in_every_pass(true, true, 1680);
 }
 
 /* With --precision fast every kind of convolution, with all that is fused into it, is near

@@ -301,10 +301,12 @@ HS_INLINE void hs_winograd_chain(const hs_winograd_block *b, int part, int chunk
     for (int group = b->from; group < b->to; group++) {
         int rows = b->rows + (group < more);
         const float *from = v + chunk * rows * plan->v_chunk;
-        if (fixed)
+        if (fixed) {
             HS_KERNEL(hs_winograd_product_fixed)
-        (rows, count, from, u, scales, m, chunk > 0, &ahead);
-        else product(rows, count, from, u, m, chunk > 0, &ahead);
+            (rows, count, from, u, scales, m, chunk > 0, &ahead);
+        } else {
+            product(rows, count, from, u, m, chunk > 0, &ahead);
+        }
         ahead.next += share;
         v += rows * tile;
         m += (int64_t)rows * HS_WINO_PANEL;
