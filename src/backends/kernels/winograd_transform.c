@@ -225,34 +225,36 @@ void HS_KERNEL(hs_winograd_input_fixed)(int tile, const float *pixels, const flo
         hs_winograd_input_chunk(2, pixels, factors, v, v_stride);
 }
 
-/* Sums over a tile's results, and of the squares of what they differ by from the first: these
- * lose no digits, however large it is. */
-typedef struct hs_winograd_tile_sums {
-    hs_vec first, sum, squares;
-} hs_winograd_tile_sums;
+/* Where `count` channels, LANES at most, of a tile's next row go, and sums over what went there:
+ * of squares too, both of what results differ by from the first, which loses no digits. */
+typedef struct hs_winograd_output_rows {
+    const float *residual; /* or NULL */
+    float *dst;
+    int64_t pixel;
+    int count, tile;
+    hs_vec bias, first, sum, squares;
+} hs_winograd_output_rows;
 
-/* `count` channels, LANES at most, of one row: y plus bias and residual, to dst. */
-HS_INLINE void hs_winograd_output_row(const hs_vec *y, int columns, int count, int64_t pixel,
-                                      int64_t ahead, hs_vec bias, const float *residual, float *dst,
-                                      bool begin, hs_winograd_tile_sums *sums) {
-    hs_vec first = sums->first, sum = sums->sum, squares = sums->squares;
+HS_INLINE void hs_winograd_output_row(hs_winograd_output_rows *o, const hs_vec *y, int columns,
+                                      bool begin) {
+    const float *residual = o->residual;
+    float *dst = o->dst;
 #pragma GCC unroll 6
-    for (int x = 0; x < columns; x++) {
-        hs_vec value = y[x] + bias;
+    for (int x = 0; x < columns; x++, dst += o->pixel) {
+        hs_vec value = y[x] + o->bias;
         if (residual)
-            value += count < HS_LANES ? hs_wino_load_some(residual + x * pixel, count)
-                                      : hs_load(residual + x * pixel);
+            value += o->count < HS_LANES ? hs_wino_load_some(residual + x * o->pixel, o->count)
+                                         : hs_load(residual + x * o->pixel);
         if (begin && x == 0)
-            first = value;
-        sum += value - first;
-        squares += (value - first) * (value - first);
-        __builtin_prefetch(dst + x * pixel + ahead, 1, 3); /* the next tile's */
-        if (count < HS_LANES)
-            hs_wino_store_some(dst + x * pixel, value, count);
+            o->first = value;
+        o->sum += value - o->first;
+        o->squares += (value - o->first) * (value - o->first);
+        __builtin_prefetch(dst + o->tile * o->pixel, 1, 3); /* the next tile's */
+        if (o->count < HS_LANES)
+            hs_wino_store_some(dst, value, o->count);
         else
-            hs_store(dst + x * pixel, value);
+            hs_store(dst, value);
     }
-    *sums = (hs_winograd_tile_sums){first, sum, squares};
 }
 
 /* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,
@@ -260,10 +262,9 @@ HS_INLINE void hs_winograd_output_row(const hs_vec *y, int columns, int count, i
 HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile *o, int k,
                                         int count, int rows, int columns, bool residual) {
     const int alpha = tile + 2;
-    const int64_t row = o->row, pixel = o->pixel, m_stride = o->m_stride;
-    const float *m = o->m + k, *from = residual ? o->residual + k : NULL;
-    float *dst = o->dst + k;
-    hs_vec t[6][8], bias = {0};
+    const int64_t row = o->row, m_stride = o->m_stride;
+    const float *m = o->m + k;
+    hs_vec t[6][8];
 #pragma GCC unroll 1
     for (int x = 0; x < alpha; x++, m += m_stride) {
         hs_vec d[8], y[6];
@@ -275,21 +276,24 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
         for (int i = 0; i < tile; i++)
             hs_store((float *)&t[i][x], y[i]);
     }
+    hs_winograd_output_rows to = {.residual = residual ? o->residual + k : NULL,
+                                  .dst = o->dst + k,
+                                  .pixel = o->pixel,
+                                  .count = count,
+                                  .tile = tile};
     if (o->bias)
-        bias = count < HS_LANES ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
-    hs_winograd_tile_sums sums = {{0}, {0}, {0}};
+        to.bias = count < HS_LANES ? hs_wino_load_some(o->bias + k, count) : hs_load(o->bias + k);
 #pragma GCC unroll 1
-    for (int i = 0; i < rows; i++, dst += row) {
+    for (int i = 0; i < rows; i++, to.dst += row) {
         hs_vec y[6];
         hs_winograd_at(tile, t[i], y);
-        hs_winograd_output_row(y, columns, count, pixel, tile * pixel, bias, from, dst, i == 0,
-                               &sums);
-        from = residual ? from + row : NULL;
+        hs_winograd_output_row(&to, y, columns, i == 0);
+        to.residual = residual ? to.residual + row : NULL;
     }
     if (o->sums) {
         float pixels = (float)(rows * columns);
-        hs_wino_store_some(o->sums + k, sums.first * pixels + sums.sum, count);
-        hs_wino_store_some(o->squares + k, sums.squares - sums.sum * sums.sum / pixels, count);
+        hs_wino_store_some(o->sums + k, to.first * pixels + to.sum, count);
+        hs_wino_store_some(o->squares + k, to.squares - to.sum * to.sum / pixels, count);
     }
 }
 
