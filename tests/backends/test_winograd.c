@@ -398,6 +398,7 @@ static void test_fixed_norm(void **state) {
             check(&c, fixed_bounds[tile / 2 - 1][0], fixed_bounds[tile / 2 - 1][1], &largest);
         }
         print_message("tile %d, norm: rms %.2g, largest %.2g\n", tile, largest.rms, largest.max);
+        assert_true(largest.rms > 1e-4);
     }
 }
 

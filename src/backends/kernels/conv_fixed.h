@@ -37,7 +37,8 @@ typedef struct hs_conv_fixed_plan {
 typedef void hs_conv_fixed_make(const hs_conv_fixed_spec *spec, hs_conv_fixed_plan *plan);
 
 /* Task `task` of an item, from [0, task_count); weights are those of hs_winograd_weights with
- * tile 0; sums [units][2][out_c], or NULL, as there of tiles; v is not used. Allocates nothing. */
+ * tile 0; sums are [units][2][out_c], of units as those of tiles there, or NULL; v is not used.
+ * Allocates nothing. */
 typedef void hs_conv_fixed_run(const hs_conv_fixed_plan *plan, int task,
                                const hs_winograd_item *item, float *scratch);
 

@@ -199,7 +199,7 @@ void HS_KERNEL(hs_winograd_input)(int tile, bool bf16, const float *const *pixel
         hs_winograd_input_tile(2, bf16, pixel, channels, v, v_stride, chunk_stride);
 }
 
-/* In float32 first. */
+/* In float32 first, then as integers: one chunk. */
 HS_INLINE void hs_winograd_input_chunk(int tile, const float *pixels, const float *factors,
                                        float *v, int64_t v_stride) {
     float chunk[64 * HS_WINO_CHUNK];
