@@ -3,13 +3,18 @@
  *
  *      63           32 31            0
  *     +---------------+---------------+
- *     | epoch         | next task     |      next == HS_IDLE: no list is walked
+ *     | epoch         | opened        |      opened == HS_IDLE: no list is walked
  *     +---------------+---------------+
  *
- * Every step of every list has an epoch of its own. A task is taken by raising
- * `next` if the epoch is still the member's; who finishes the last one of
- * `count` opens the next epoch. A member that comes back from wherever it was
- * finds its epoch gone and gets no task.
+ * Every step of every list has an epoch of its own. The tasks of a step fall into equal ranges,
+ * a share for each member, and each has a word `taken` of how many of its share are taken:
+ *
+ *     | epoch         | tasks taken   |      an older epoch: none of this step's yet
+ *
+ * A task is taken by raising it; first of one's own share, then of the others'. Who finishes
+ * the last one of `count` opens the next epoch. That cannot have happened while a word
+ * has an older epoch and its share a task, so a member that comes back from wherever it was
+ * finds newer epochs only, and gets no task.
  *
  * The list itself (function, ctx, steps) must not change while a member reads
  * it. A member sets its flag `inside` and *then* looks at `claims` again; the
@@ -49,9 +54,11 @@ struct hs_team {
     hs_crew *crew;
     int rank;
     uint32_t epoch; /* of the step that the member is in */
-    int holding;    /* 0, or the count of the step of which it holds a task */
+    int count;      /* tasks of the step */
+    int held;       /* of these it has taken, but not said that they are done */
     bool asked;     /* for a task of this step */
     pthread_t thread;
+    _Alignas(HS_ALIGN) _Atomic uint64_t taken; /* of its share, by anyone */
 };
 
 struct hs_crew {
@@ -141,30 +148,57 @@ static void hs_open_next(hs_crew *crew, uint32_t epoch) {
     hs_open_epoch(crew, epoch + 1, epoch == crew->last ? HS_IDLE : 0);
 }
 
+/* What the member holds is done. */
 static void hs_team_put_down(hs_team *team) {
-    int count = team->holding;
-    team->holding = 0;
-    if (count && atomic_fetch_add_explicit(&team->crew->done, 1, memory_order_acq_rel) + 1 == count)
+    int held = team->held;
+    team->held = 0;
+    if (held && atomic_fetch_add_explicit(&team->crew->done, held, memory_order_acq_rel) + held ==
+                    team->count)
         hs_open_next(team->crew, team->epoch);
+}
+
+/* The first task of a member's share; ranks come first where tasks are few. */
+static int hs_share_begin(int size, int rank, int count) {
+    return (int)(((int64_t)rank * count + size - 1) / size);
+}
+
+/* A task of the share of member `owner`, or -1: none is left. */
+static int hs_team_take(const hs_team *team, int owner) {
+    hs_crew *crew = team->crew;
+    _Atomic uint64_t *taken = &crew->members[owner].taken;
+    int begin = hs_share_begin(crew->size, owner, team->count);
+    int end = hs_share_begin(crew->size, owner + 1, team->count), next;
+    uint64_t word = atomic_load_explicit(taken, memory_order_acquire);
+    do {
+        int32_t age = (int32_t)(team->epoch - hs_epoch_of(word));
+        next = begin + (age ? 0 : (int)(uint32_t)word);
+        if (age < 0 || next >= end)
+            return -1;
+    } while (!atomic_compare_exchange_weak_explicit(
+        taken, &word, hs_claims(team->epoch, (uint32_t)(next - begin) + 1), memory_order_acq_rel,
+        memory_order_acquire));
+    return next;
 }
 
 int hs_team_next(hs_team *team, int count) {
     hs_crew *crew = team->crew;
     team->asked = true;
-    hs_team_put_down(team);
+    team->count = count;
     uint64_t claims = hs_claims(team->epoch, 0);
     if (count <= 0) { /* nothing to do: one member opens the next step */
         if (atomic_compare_exchange_strong(&crew->claims, &claims, claims + 1))
             hs_open_next(crew, team->epoch);
         return -1;
     }
-    claims = atomic_load_explicit(&crew->claims, memory_order_acquire);
-    while (hs_epoch_of(claims) == team->epoch && (uint32_t)claims < (uint32_t)count)
-        if (atomic_compare_exchange_weak_explicit(&crew->claims, &claims, claims + 1,
-                                                  memory_order_acq_rel, memory_order_acquire)) {
-            team->holding = count;
-            return (int)(uint32_t)claims;
+    for (int i = 0, owner = team->rank; i < crew->size; i++) {
+        int task = hs_team_take(team, owner);
+        if (task >= 0) {
+            team->held++;
+            return task;
         }
+        owner = owner + 1 < crew->size ? owner + 1 : 0;
+    }
+    hs_team_put_down(team);
     return -1;
 }
 

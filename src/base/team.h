@@ -9,6 +9,11 @@
  * then sleeps. So a busy neighbour costs a pass its share of the CPU and not a
  * hundredfold, as barriers that spin for milliseconds do.
  *
+ * Each member has a share of the tasks of a step, a range of them, the same range for the same
+ * count, and takes those of others only when it is through with its own: where cores have
+ * caches of their own a member finds there what it wrote in the step before, if tasks follow
+ * each other as what they work on does.
+ *
  * Results must not depend on the number of threads: no sum is split otherwise for
  * another one.
  */
@@ -39,8 +44,8 @@ int hs_crew_size(const hs_crew *crew);
  */
 typedef void hs_team_function(void *ctx, int step, hs_team *team, int rank);
 
-/* The next task in [0, count) of this step, or -1 when none is left. Asking
- * again, or leaving the step, says that the task got before is done. */
+/* The next task in [0, count) of this step, or -1 when none is left. That answer, or leaving the
+ * step, says that the tasks got before are done. */
 int hs_team_next(hs_team *team, int count);
 
 /*

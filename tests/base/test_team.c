@@ -113,6 +113,37 @@ static void test_who_holds_no_task_delays_nobody(void **state) {
     hs_crew_free(crew);
 }
 
+/* All are in the step, each takes a task, and goes on when all have one. */
+typedef struct meeting {
+    atomic_int here, have;
+    int first[4]; /* the task that each rank got first */
+    atomic_int seen;
+} meeting;
+
+static void meet(void *ctx, int step, hs_team *team, int rank) {
+    meeting *m = ctx;
+    atomic_fetch_add(&m->here, 1);
+    while (atomic_load(&m->here) < 4)
+        usleep(100);
+    m->first[rank] = hs_team_next(team, 10);
+    atomic_fetch_add(&m->seen, 1);
+    atomic_fetch_add(&m->have, 1);
+    while (atomic_load(&m->have) < 4)
+        usleep(100);
+    while (hs_team_next(team, 10) >= 0)
+        atomic_fetch_add(&m->seen, 1);
+}
+
+static void test_own_share_first(void **state) {
+    hs_crew *crew = crew_of(4);
+    meeting m = {0};
+    hs_crew_run(crew, 1, meet, &m);
+    for (int rank = 0; rank < 4; rank++) /* where a fourth of 10 each begins, rounded up */
+        assert_int_equal(m.first[rank], (10 * rank + 3) / 4);
+    assert_int_equal(atomic_load(&m.seen), 10);
+    hs_crew_free(crew);
+}
+
 static void test_sleepers_wake(void **state) {
     static work w;
     hs_crew *crew = crew_of(3);
@@ -143,6 +174,7 @@ int main(void) {
         cmocka_unit_test(test_every_task_once_and_in_order),
         cmocka_unit_test(test_one_task_and_none),
         cmocka_unit_test(test_who_holds_no_task_delays_nobody),
+        cmocka_unit_test(test_own_share_first),
         cmocka_unit_test(test_sleepers_wake),
         cmocka_unit_test(test_counts_are_restored),
     };
