@@ -186,21 +186,6 @@ void HS_KERNEL(hs_winograd_product_fixed)(int rows, int chunks, const float *v, 
 
 typedef float hs_fixed_lanes[HS_WINO_PANEL];
 
-/* The taps of channels [first, first + count) and a panel's outputs; the others are 0. */
-static void hs_winograd_taps(const hs_winograd_kernel *kernel, int panel, int first, int count,
-                             hs_fixed_lanes (*taps)[9]) {
-    int out = panel * HS_WINO_PANEL, outputs = kernel->out_c - out;
-    memset(taps, 0, HS_FIXED_CHANNELS * sizeof *taps);
-    for (int c = 0; c < count; c++)
-        for (int k = 0; k < HS_WINO_PANEL && k < outputs; k++) {
-            int64_t at = (out + k) * kernel->out_stride + (first + c) * kernel->in_stride;
-            for (int tap = 0; tap < kernel->taps; tap++) {
-                int64_t w = at + (kernel->flip ? kernel->taps - 1 - tap : tap);
-                taps[c][tap][k] = kernel->half ? hs_bf16_to_f32(kernel->half[w]) : kernel->w[w];
-            }
-        }
-}
-
 /* g times (x[0], x[stride], x[2 stride]), LANES outputs from `at` on. */
 HS_INLINE hs_vec hs_winograd_times_g(const float *g, const hs_fixed_lanes *x, int stride, int at) {
     return g[0] * hs_load(x[0] + at) + g[1] * hs_load(x[stride] + at) +
@@ -277,7 +262,7 @@ static void hs_winograd_pack_chain(const hs_fixed_chain *chain, int channels, fl
 }
 
 /* All positions of G g G^T; `position` floats apart, as gains are in a row and a column. */
-static void hs_winograd_transform_chain(int tile, const hs_fixed_lanes (*taps)[9], int channels,
+static void hs_winograd_transform_chain(int tile, const hs_winograd_tap_lanes *taps, int channels,
                                         float *packed, int64_t position) {
     const hs_winograd_row *exact = HS_KERNEL(hs_winograd_g_of)(tile);
     const float *gain = hs_winograd_gains(tile);
@@ -299,7 +284,7 @@ static void hs_winograd_transform_chain(int tile, const hs_fixed_lanes (*taps)[9
 }
 
 /* Tap by tap, as they are. */
-static void hs_winograd_plain_chain(int count, const hs_fixed_lanes (*taps)[9], int channels,
+static void hs_winograd_plain_chain(int count, const hs_winograd_tap_lanes *taps, int channels,
                                     float *packed, int64_t position) {
     hs_fixed_chain chain;
     for (int tap = 0; tap < count; tap++, packed += position) {
@@ -313,11 +298,11 @@ void HS_KERNEL(hs_winograd_weights_fixed)(const hs_winograd_kernel *kernel, int 
     int chunks = hs_winograd_ceil(kernel->in_c, HS_WINO_CHUNK);
     int64_t position = hs_winograd_fixed_floats(chunks);
     int64_t chain_floats = hs_winograd_fixed_floats(HS_WINO_FIXED_CHAIN);
-    hs_fixed_lanes taps[HS_FIXED_CHANNELS][9];
+    hs_winograd_tap_lanes taps[HS_FIXED_CHANNELS];
     for (int first = 0; first < kernel->in_c; first += HS_FIXED_CHANNELS, packed += chain_floats) {
         int rest = kernel->in_c - first, some = rest < HS_FIXED_CHANNELS ? rest : HS_FIXED_CHANNELS;
         int channels = hs_winograd_ceil(some, HS_WINO_CHUNK) * HS_WINO_CHUNK;
-        hs_winograd_taps(kernel, panel, first, some, taps);
+        HS_KERNEL(hs_winograd_taps)(kernel, panel, first, some, taps);
         if (kernel->tile)
             hs_winograd_transform_chain(kernel->tile, taps, channels, packed, position);
         else

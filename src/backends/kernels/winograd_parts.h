@@ -237,6 +237,12 @@ void HS_KERNEL(hs_winograd_weights_fixed)(const hs_winograd_kernel *kernel, int 
 typedef double hs_winograd_row[3];
 const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile);
 
+/* The taps of channels [first, first + count) and a panel's outputs, filled up with zeros to whole
+ * panels and chunks: taps[c][tap][output]. */
+typedef float hs_winograd_tap_lanes[9][HS_WINO_PANEL];
+void HS_KERNEL(hs_winograd_taps)(const hs_winograd_kernel *kernel, int panel, int first, int count,
+                                 hs_winograd_tap_lanes *taps);
+
 /*
  * A^T M A of one tile and `count` <= PANEL channels, plus bias and residual
  * (NULL: none), into rows x columns pixels of dst, `row` and `pixel` floats

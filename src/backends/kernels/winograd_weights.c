@@ -29,6 +29,25 @@ const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile) {
     return tile == 6 ? g6 : tile == 4 ? g4 : g2;
 }
 
+void HS_KERNEL(hs_winograd_taps)(const hs_winograd_kernel *kernel, int panel, int first, int count,
+                                 hs_winograd_tap_lanes *taps) {
+    int out = panel * HS_WINO_PANEL, outputs = kernel->out_c - out;
+    outputs = outputs < HS_WINO_PANEL ? outputs : HS_WINO_PANEL;
+    for (int begin = 0; begin < count; begin += HS_WINO_CHUNK, taps += HS_WINO_CHUNK) {
+        int some = count - begin < HS_WINO_CHUNK ? count - begin : HS_WINO_CHUNK;
+        memset(taps, 0, HS_WINO_CHUNK * sizeof *taps);
+        for (int k = 0; k < outputs; k++)
+            for (int c = 0; c < some; c++) {
+                int64_t at =
+                    (out + k) * kernel->out_stride + (first + begin + c) * kernel->in_stride;
+                for (int tap = 0; tap < kernel->taps; tap++) {
+                    int64_t w = at + (kernel->flip ? kernel->taps - 1 - tap : tap);
+                    taps[c][tap][k] = kernel->half ? hs_bf16_to_f32(kernel->half[w]) : kernel->w[w];
+                }
+            }
+    }
+}
+
 /* out[i] = row i of G times (x[0], x[1], x[2]), for all output channels of a panel. */
 HS_INLINE void hs_winograd_g(int tile, const hs_winograd_lanes *x, int64_t x_stride,
                              hs_winograd_lanes *out, int64_t out_stride) {
@@ -86,25 +105,24 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
         return;
     }
     bool bf16 = kernel->factors == HS_FACTORS_BF16;
-    int first = panel * HS_WINO_PANEL, rest = kernel->out_c - first;
-    int count = rest < HS_WINO_PANEL ? rest : HS_WINO_PANEL;
-    int padded_c = (kernel->in_c + HS_WINO_CHUNK - 1) / HS_WINO_CHUNK * HS_WINO_CHUNK;
+    int padded_c = hs_winograd_ceil(kernel->in_c, HS_WINO_CHUNK) * HS_WINO_CHUNK;
     int positions = (kernel->tile + 2) * (kernel->tile + 2);
     int64_t row = HS_WINO_PANEL, stride = (bf16 ? padded_c / 2 : padded_c) * row;
     int whole = bf16 ? kernel->in_c / 2 : kernel->in_c; /* rows that all channels fill */
+    hs_winograd_tap_lanes taps[HS_WINO_CHUNK];
     hs_winograd_lanes g[9];
-    memset(g, 0, sizeof g);
     for (int e = 0; e < positions; e++) /* channels that do not exist */
         memset(packed + e * stride + whole * row, 0,
                (size_t)(stride - whole * row) * sizeof(float));
     for (int c = 0; c < kernel->in_c; c++) {
-        for (int k = 0; k < count; k++) {
-            int64_t at = (first + k) * kernel->out_stride + c * kernel->in_stride;
-            for (int tap = 0; tap < 9; tap++) {
-                int64_t w = at + (kernel->flip ? 8 - tap : tap);
-                g[tap][k] = (double)(kernel->half ? hs_bf16_to_f32(kernel->half[w]) : kernel->w[w]);
-            }
+        int rest = kernel->in_c - c;
+        if (c % HS_WINO_CHUNK == 0) {
+            HS_KERNEL(hs_winograd_taps)
+            (kernel, panel, c, rest < HS_WINO_CHUNK ? rest : HS_WINO_CHUNK, taps);
         }
+        for (int tap = 0; tap < 9; tap++)
+            for (int k = 0; k < HS_WINO_PANEL; k++)
+                g[tap][k] = (double)taps[c % HS_WINO_CHUNK][tap][k];
         hs_winograd_packed to = {packed + (bf16 ? c / 2 : c) * row, stride, bf16, c % 2};
         if (kernel->tile == 6)
             hs_winograd_one_kernel(6, g, &to);
