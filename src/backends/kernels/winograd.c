@@ -43,6 +43,18 @@ static int hs_winograd_pieces(int64_t tasks, int64_t wanted, int64_t work) {
     return pieces < 1 ? 1 : (int)pieces;
 }
 
+/* Threads fetch what others have read or written from far away where they have caches of their
+ * own. Do items come after each other, so that each thread has some of them and all weights, or
+ * ranges of panels with V of all items? */
+static bool hs_winograd_by_items(const hs_winograd_plan *plan) {
+    const hs_winograd_spec *spec = &plan->spec;
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y * spec->items;
+    int64_t pixels =
+        plan->alpha * plan->alpha * plan->padded_c + spec->tile * spec->tile * spec->out_c;
+    return spec->threads > 1 && spec->items >= spec->threads &&
+           hs_winograd_weight_bytes(plan) <= 4 * tiles * pixels;
+}
+
 /* V is shared: a range of panels for all tiles, or for some groups of them where there
  * are more threads than panels. */
 static void hs_winograd_cut_shared(hs_winograd_plan *plan, int64_t task_work) {
@@ -51,6 +63,9 @@ static void hs_winograd_cut_shared(hs_winograd_plan *plan, int64_t task_work) {
     int64_t work = tiles * hs_winograd_weight_bytes(plan) / 4;
     int64_t fit = HS_WINO_MERGED_TILES / tiles;
     fit = fit < 1 ? 1 : fit < HS_WINOGRAD_MERGED ? fit : HS_WINOGRAD_MERGED;
+    plan->by_items = hs_winograd_by_items(plan);
+    if (plan->by_items && fit > spec->items / spec->threads)
+        fit = spec->items / spec->threads;
     int sets = hs_winograd_ceil(spec->items, fit), pieces = 1;
     plan->merged = hs_winograd_ceil(spec->items, sets);
     plan->load_tasks = hs_winograd_ceil(plan->merged * tiles, HS_WINO_ROWS);

@@ -91,6 +91,8 @@ typedef struct hs_winograd_plan {
                                           are added */
     int64_t u_scales;                  /* floats of scales after each chain's U, or 0 */
     int merged;                        /* items that are computed together: at most so many */
+    bool by_items;                     /* tasks of merged items are to follow each other, not the
+                                          same task of all */
     int load_tasks;                    /* of these, before the others; 0: V is not shared */
     int64_t v_floats;                  /* V of a task, or of the merged items if it is shared */
     int64_t scratch_floats;            /* for each thread; 64-byte aligned */

@@ -177,12 +177,13 @@ static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_t
     int sets = hs_od_winograd_sets(w), tasks = w->plan.task_count, ready = -1;
     for (int task; (task = hs_team_next(team, sets * tasks)) >= 0;) {
         bool shared = w->v >= 0;
-        int number = shared ? task % sets : task / tasks;
+        bool across = shared && !w->plan.by_items;
+        int number = across ? task % sets : task / tasks;
         hs_od_winograd_set set;
         hs_od_winograd_collect(exec, w, number, &set);
         if (w->norm && !shared)
             hs_od_load_norm(exec, w, rank, &set, number, &ready);
-        exec->kernels->winograd_run(&w->plan, shared ? task / sets : task % tasks, set.items,
+        exec->kernels->winograd_run(&w->plan, across ? task / sets : task % tasks, set.items,
                                     set.count, hs_od_scratch(exec, rank));
     }
 }
