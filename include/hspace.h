@@ -143,17 +143,17 @@ typedef enum hs_backend_kind { HS_BACKEND_ONEDNN, HS_BACKEND_REF } hs_backend_ki
 
 /* FAST: the factors of most convolutions are rounded, the activations before them as exact as
  * those need; sums and all else stay float32 or as exact. It halves the memory of most
- * weights. CPUs that multiply bf16 (AMX, or else AVX-512 BF16) round to that; those with AVX2
- * alone, or with VNNI, to integers of 16 bits with a scale, of which they add two products at
+ * weights. CPUs that multiply matrices of bf16 (AMX) round to that; others with VNNI, or with
+ * AVX2 alone, to integers of 16 bits with a scale, of which they add two products at
  * once. (Of a large model the weights of large maps are kept in bf16, but with AMX, and made
- * from that in every pass.) With AVX-512 and neither, the kernels of many channels alone are
+ * from that in every pass.) With AVX-512 and neither, kernels of many channels alone are
  * rounded, to bf16, which saves memory and no time; without AVX2 nothing is. What time it
  * takes: bench/SPEED.md. Images differ a little from those of F32, and from one kind of CPU to
  * another. `hspace info --verify` measures by how much. */
 typedef enum hs_precision { HS_PRECISION_F32, HS_PRECISION_FAST } hs_precision;
 
-/* Whether HS_PRECISION_FAST is meant to save time on this CPU: it multiplies bf16, or has
- * VNNI, or AVX2 without AVX-512. */
+/* Whether HS_PRECISION_FAST is meant to save time on this CPU: it has AMX, VNNI, or AVX2 without
+ * AVX-512. */
 HS_API bool hs_cpu_has_fast(void);
 
 typedef struct hs_denoiser_options {

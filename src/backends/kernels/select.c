@@ -48,7 +48,9 @@ static int hs_has_amx(void) {
 }
 #endif
 
-const char *const hs_kernel_isas[HS_KERNEL_ISAS] = {"amx",     "avx512bf16", "avx512vnni", "avx512",
+/* The best first. Every CPU with bf16 alone has VNNI, too, which is faster (winograd_parts.h): the
+ * table of the former is for tests of what "amx" does besides its matrices. */
+const char *const hs_kernel_isas[HS_KERNEL_ISAS] = {"amx",     "avx512vnni", "avx512bf16", "avx512",
                                                     "avxvnni", "avx2",       "generic"};
 
 const hs_kernels *hs_kernels_named(const char *isa) {

@@ -29,7 +29,7 @@
  * With bf16 the factors of every product, V and U, are rounded to bfloat16 and the
  * products summed in float32, by the processor's own instruction where it has one;
  * pixels, transforms and results stay float32. Fixed factors are integers of 16 bits with a
- * scale (winograd_fixed.c), which processors with AVX2 alone or with VNNI multiply faster than
+ * scale (winograd_fixed.c), which processors with AVX2 or VNNI multiply faster than
  * float32; with tile 4 their rounding is that of bf16 without Winograd's method.
  *
  * Points of interpolation for m = 4: 0, +-5/8, +-3/2, infinity, which of a grid

@@ -58,7 +58,8 @@
 
 /* Fixed factors are faster than float32, and no worse than what else there is: with AVX2 by
  * two instructions for two products, with VNNI by one. (With AVX-512 without VNNI the two
- * share their ports, so nothing is gained.) */
+ * share their ports, so nothing is gained. VNNI's products are as fast as those of bf16, but
+ * exact enough for tile 6, and 1x1 and norms while loading come along.) */
 #if defined(__AVX512F__)
 #define HS_WINO_FIXED (!HS_WINO_PAIRS && HS_WINO_VNNI)
 #elif defined(__AVX2__)

@@ -51,14 +51,14 @@
  * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, with tile 4 at 16^2 826 and
  * 86.) So what such a map is in its network counts: where it is at least a 64th of the
  * largest one, its convolutions are a quarter of the work, not a hundredth, and batches
- * are large. With AVX2 these take tile 4 (the anime faces: 340 MiB more; sixteen images
- * 0.87 of the time, one the same). A handful of channels is
+ * are large. These take tile 4 (the anime faces: 340 MiB more; sixteen images 0.87 of the
+ * time with AVX2 and 0.89 on Zen 4, one the same and 1.10). A handful of channels is
  * left to the direct convolution, but for a handful of outputs of a large map with AVX2: the last
  * convolution of a network.
  *
  * Tile 6 has four times the error of tile 4, too much for float32's tolerances: it is for
- * fixed factors (--precision fast where AVX2 is all that there is), where maps are large and
- * kernels are not. In GFLOP/s, with these factors (Zen 3, one thread, median of five, noisy):
+ * fixed factors (--precision fast without AMX), where maps are large and kernels are not.
+ * In GFLOP/s, with these factors, one thread, median of five: AVX2 (Zen 3, noisy)
  *
  *                  tile 6  tile 4                      tile 6  tile 4
  *   128->128 @256^2   458     357    128->128 @64^2       388     282
@@ -67,11 +67,24 @@
  *   256->256 @64^2    378     309    256->256 @32^2       387     420
  *   512->256 @64^2    376     425
  *
+ * and AVX-512 with VNNI (Zen 4, where float32 has 345 to 405 with tile 4, direct 115)
+ *
+ *   128->128 @256^2   684     561    128->128 @64^2       642     601
+ *   256->128 @256^2   714     601     64->64  @64^2       559     489
+ *   256->256 @128^2   770     674     32->32  @64^2       387     322
+ *   128->128 @128^2   653     562    256->256 @32^2       572     666
+ *   256->256 @64^2    755     685    128->128 @32^2       637     622
+ *   512->256 @64^2    700     680    512->512 @32^2       687     725
+ *
+ * Alone, tile 4 is 1.03 to 1.05 times as fast there with bf16, whose factors are made faster; but
+ * bf16 is too coarse for tile 6, and 1x1 stays float32 with it: a pass of CelebA-HQ-256 takes
+ * 1.25 times as long.
+ *
  * In bf16 all kernels of 1x1 and 3x3 go tap by tap (tile 1) where the processor multiplies
  * matrices (AMX; winograd.c): on one core of Emerald Rapids 1058 to 1280 GFLOP/s for 64 to 1024
  * channels at 16^2 to 256^2, 2.2 to 3.5 times float32's tile 4 and 1.5 to 1.8 times tile 4
- * with fixed factors and VNNI. The other instruction for bf16 does not pay there: with it
- * whole passes take 1.03 to 1.42 times float32's time.
+ * with fixed factors and VNNI. The other instruction for bf16 does not pay on that processor: with
+ * it whole passes take 1.03 to 1.42 times float32's time.
  */
 #include <limits.h>
 #include <string.h>
@@ -86,12 +99,16 @@ typedef struct hs_od_conv_row {
     int64_t share; /* 0, or the network's largest map is at most so many times this one */
 } hs_od_conv_row;
 
-/* The first row that fits. */
+/* The first row that fits; the first one of a table is for fixed factors alone. */
 static const hs_od_conv_row hs_od_conv_avx512[] = {
-    {1024, 32, 32, INT64_MAX, 4}, {256, 32, 32, 256 * 768, 4}, {64, 32, 32, 64 * 64, 4},
-    {64, 32, 32, INT64_MAX, 2},   {0, 0, 0, INT64_MAX, 0},
+    {4096, 32, 32, 256 * 512, 6},
+    {1024, 32, 32, INT64_MAX, 4},
+    {256, 32, 32, 256 * 768, 4},
+    {64, 32, 32, 64 * 64, 4},
+    {64, 32, 32, INT64_MAX, 4, .share = 64},
+    {64, 32, 32, INT64_MAX, 2},
+    {0, 0, 0, INT64_MAX, 0},
 };
-/* With fixed factors the first row too. */
 static const hs_od_conv_row hs_od_conv_avx2[] = {
     {4096, 64, 64, 256 * 256, 6},
     {1024, 16, 1, INT64_MAX, 4},
@@ -109,7 +126,7 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
     const hs_od_conv_row *row = hs_od_conv_generic;
     const char *isa = kernels->isa;
     if (!strncmp(isa, "avx512", 6) || !strcmp(isa, "amx"))
-        row = hs_od_conv_avx512;
+        row = hs_od_conv_avx512 + (factors != HS_FACTORS_FIXED);
     else if (!strncmp(isa, "avx", 3))
         row = hs_od_conv_avx2 + (factors != HS_FACTORS_FIXED);
     while (pixels < row->pixels || in_c < row->in || out_c < row->out ||
@@ -121,7 +138,7 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
 /*
  * Transforming a weight takes about as long as 8 tiles take to use it, by count of
  * operations: 1 to 2 % of a pass of CelebA-HQ-256, if its weights are made in every
- * one. Measured beside other load the difference was within the noise (SPEED.md).
+ * one; with AVX-512, by samples, 5 to 7.
  * Small ones are kept, since little is saved, and so are those of a small model: there
  * the batches of a Jacobian would make them a hundred times a step. Rounded ones of tile 2 are
  * kept too: of CelebA-HQ-256 they take 44 MiB more than what they are made from, and making

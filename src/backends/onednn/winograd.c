@@ -42,7 +42,7 @@ typedef struct hs_od_prepare {
 
 /* Fixed weights that would be made in every pass are kept, in the order of the network, while
  * what they take beyond their bf16 is at most this share of the model's float32. */
-#define HS_OD_SPENT_SHARE 6
+#define HS_OD_SPENT_SHARE 7
 
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
     const hs_kernels *kernels = p->exec->kernels;
