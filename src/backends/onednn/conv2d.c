@@ -113,7 +113,7 @@ static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_co
     int k = (int)kernel->dim[2], stride = s->conv->attr.conv.stride;
     int64_t macs = s->out_c * s->out_h * s->out_w * s->in_c * kernel->dim[2] * kernel->dim[3];
     int64_t want =
-        macs < HS_BAND_MACS / 8 ? 1 : 2 * ((macs + 2 * HS_BAND_MACS - 1) / (2 * HS_BAND_MACS));
+        macs < HS_BAND_MACS / 16 ? 1 : 2 * ((macs + 2 * HS_BAND_MACS - 1) / (2 * HS_BAND_MACS));
     if (want > HS_MAX_BANDS)
         want = HS_MAX_BANDS;
     if (want > s->out_h)
