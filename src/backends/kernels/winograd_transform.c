@@ -163,9 +163,34 @@ HS_INLINE void hs_winograd_input_large(int tile, const hs_winograd_input_lanes *
         hs_winograd_input_row(tile, in, i, t[i]);
 }
 
+/* The upper three rows of B^T d B of a tile of 4, then the lower three: with 32 registers each half
+ * fits, and reading pixels twice costs less than storing what is between. */
+HS_INLINE void hs_winograd_input_halves(const hs_winograd_input_lanes *in) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 6; half += 3) {
+        hs_vec t[3][6];
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) {
+            hs_vec d[6], y[6];
+#pragma GCC unroll 6
+            for (int i = 0; i < 6; i++)
+                d[i] = hs_winograd_pixel(in, i * 6 + x);
+            hs_winograd_bt(4, d, y);
+#pragma GCC unroll 3
+            for (int i = 0; i < 3; i++)
+                t[i][x] = y[half + i];
+        }
+#pragma GCC unroll 3
+        for (int i = 0; i < 3; i++)
+            hs_winograd_input_row(4, in, half + i, t[i]);
+    }
+}
+
 HS_INLINE void hs_winograd_input_all(int tile, const hs_winograd_input_lanes *in) {
     if (tile == 2)
         hs_winograd_input_2(in);
+    else if (tile == 4 && HS_LANES == 16)
+        hs_winograd_input_halves(in);
     else
         hs_winograd_input_large(tile, in);
 }
