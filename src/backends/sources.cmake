@@ -34,6 +34,7 @@ set(SOURCES
   backends/onednn/fuse.c
   backends/onednn/group_norm.c
   backends/onednn/linear.c
+  backends/onednn/memory.c
   backends/onednn/narrow.c
   backends/onednn/norm_tangent.c
   backends/onednn/plan.c

@@ -14,12 +14,12 @@ typedef struct hs_od_attention {
     bool only_probs;
     int64_t stride; /* floats between tokens */
     hs_od_place q, k, v, dst;
-    int keys; /* buffer [n, heads, channels, tokens] */
+    int keys; /* buffer, of each item [heads, channels, tokens] */
     float scale;
 } hs_od_attention;
 
 static float *hs_od_keys(const hs_exec *exec, const hs_od_attention *s, int item, int head) {
-    return hs_od_data(exec, s->keys) + ((int64_t)item * s->heads + head) * s->channels * s->tokens;
+    return hs_od_piece(exec, s->keys, item) + (int64_t)head * s->channels * s->tokens;
 }
 
 void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int channels,
@@ -90,7 +90,7 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value) {
     s->k = p->place[node->input[1]];
     if (!s->only_probs)
         s->v = p->place[node->input[2]];
-    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->stride * s->tokens, &s->keys));
+    HS_TRY(hs_od_new_buffer(p, s->stride * s->tokens, s->n, &s->keys));
     hs_od_touch(p, s->k.buffer);
     hs_od_touch(p, s->keys);
     hs_od_need_scratch(p, (int64_t)HS_QUERY_ROWS * s->tokens * (int64_t)sizeof(float));

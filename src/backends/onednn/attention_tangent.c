@@ -46,7 +46,7 @@ static hs_od_block hs_od_block_of(const hs_od_attention_tangent *s, int task) {
 
 static float *hs_od_turned(const hs_exec *exec, const hs_od_attention_tangent *s, int buffer,
                            int item, int head) {
-    return hs_od_data(exec, buffer) + ((int64_t)item * s->heads + head) * s->channels * s->tokens;
+    return hs_od_piece(exec, buffer, item) + (int64_t)head * s->channels * s->tokens;
 }
 
 static const float *hs_od_probs(const hs_exec *exec, const hs_od_attention_tangent *s,
@@ -134,8 +134,7 @@ static void hs_od_cotangent_block(const hs_exec *exec, const hs_od_attention_tan
     if (s->which == HS_DQ)
         hs_od_spread_block(exec, s, b, scores);
     else if (s->which == HS_DK)
-        matrix = hs_od_data(exec, s->spread) +
-                 ((int64_t)b->item * s->heads + b->head) * s->tokens * s->tokens;
+        matrix = hs_od_piece(exec, s->spread, b->item) + (int64_t)b->head * s->tokens * s->tokens;
     else
         matrix = hs_od_item(exec, s->p, b->item) + (int64_t)b->head * s->tokens * s->tokens;
     if (matrix)
@@ -149,8 +148,8 @@ static void hs_od_run_spread(const hs_exec *exec, const hs_od_step *step, hs_tea
     const hs_od_attention_tangent *s = *(hs_od_attention_tangent *const *)(step + 1);
     for (int task; (task = hs_team_next(team, s->n * s->heads * s->blocks)) >= 0;) {
         hs_od_block b = hs_od_block_of(s, task);
-        float *out = hs_od_data(exec, s->spread) +
-                     (((int64_t)b.item * s->heads + b.head) * s->tokens + b.first) * s->tokens;
+        float *out = hs_od_piece(exec, s->spread, b.item) +
+                     ((int64_t)b.head * s->tokens + b.first) * s->tokens;
         hs_od_spread_block(exec, s, &b, out);
     }
 }
@@ -195,14 +194,14 @@ static hs_status hs_od_step_before(hs_od_planner *p, hs_od_run *run, hs_value va
 static hs_status hs_od_plan_turned(hs_od_planner *p, hs_value value, hs_od_attention_tangent *s) {
     int64_t head = (int64_t)s->heads * s->channels * s->tokens;
     HS_TRY(hs_od_step_before(p, hs_od_run_turn, value, s));
-    HS_TRY(hs_od_new_buffer(p, s->left_rows * head, &s->left));
+    HS_TRY(hs_od_new_buffer(p, head, s->left_rows, &s->left));
     if (!s->adjoint)
-        HS_TRY(hs_od_new_buffer(p, s->n * head, &s->right));
+        HS_TRY(hs_od_new_buffer(p, head, s->n, &s->right));
     hs_od_touch_attention(p, s);
     if (s->which != HS_DK || !s->adjoint)
         return HS_OK;
     HS_TRY(hs_od_step_before(p, hs_od_run_spread, value, s));
-    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->heads * s->tokens * s->tokens, &s->spread));
+    HS_TRY(hs_od_new_buffer(p, (int64_t)s->heads * s->tokens * s->tokens, s->n, &s->spread));
     hs_od_touch_attention(p, s);
     return HS_OK;
 }

@@ -31,8 +31,7 @@ static void hs_od_run_fixed(const hs_exec *exec, const hs_od_step *step, hs_team
         if (f->residual.buffer >= 0)
             item.residual = hs_od_item(exec, f->residual, number);
         if (f->sums >= 0)
-            item.sums =
-                hs_od_data(exec, f->sums) + 2LL * number * f->plan.units * f->plan.spec.out_c;
+            item.sums = hs_od_piece(exec, f->sums, number);
         exec->kernels->conv_fixed_run(&f->plan, task % f->plan.task_count, &item,
                                       hs_od_scratch(exec, rank));
     }

@@ -100,7 +100,7 @@ hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value) {
     if (node->input_count > 1)
         s->by = hs_od_operand(p, node->input[swapped ? 0 : 1], s->n);
     hs_od_need_scratch(p, 2 * s->channels * (int64_t)sizeof(float));
-    if (hs_od_dies_here(p, x) && s->x.stride)
+    if (hs_od_dies_here(p, x) && !s->x.single)
         p->place[value] = s->x;
     else
         HS_TRY(hs_od_make_place(p, value));

@@ -44,7 +44,7 @@ static hs_status hs_od_execute(hs_exec *exec, const hs_binding *inputs, int inpu
     HS_TRY(hs_od_bind(exec, outputs, output_count, err));
     for (hs_value i = 0; i < exec->graph->count; i++)
         if (exec->graph->nodes[i].op == HS_OP_INPUT && exec->places[i].buffer >= 0 &&
-            !exec->linked[exec->places[i].buffer] && !exec->bound[i])
+            !exec->buffers[exec->places[i].buffer].linked && !exec->bound[i])
             return hs_fail(err, HS_ERROR_ARGUMENT, "the graph's input %s is not bound",
                            exec->graph->nodes[i].name);
     atomic_store(&exec->failed, 0);
@@ -82,10 +82,9 @@ void hs_od_free(hs_exec *exec) {
         hs_od_weights_free(exec->cache);
     hs_pages_free(exec->scratch, (size_t)(exec->threads * exec->scratch_bytes));
     hs_pages_free(exec->kept_arena, (size_t)exec->kept_bytes);
-    free(exec->kept);
     free(exec->streams);
     free(exec->bound);
-    free(exec->linked);
+    free(exec->lifetimes);
     free(exec->buffers);
     free(exec->steps);
     hs_arena_free(&exec->memory);

@@ -20,8 +20,9 @@ struct hs_od_norm {
     int part_channels[HS_MAX_INPUTS];
     hs_od_place part[HS_MAX_INPUTS];
     hs_od_tile_sums tile_sums[HS_MAX_INPUTS]; /* of each part */
-    hs_od_place dst, sums;                    /* sums: doubles [n, sum_chunks, 2, channels] */
-    hs_od_place modulate, slope;              /* buffer -1: none */
+    hs_od_place dst;
+    int sums;                    /* buffer, of each item doubles [sum_chunks, 2, channels] */
+    hs_od_place modulate, slope; /* buffer -1: none */
     int64_t pixels, chunk;
     double eps;
     const float *gamma, *beta;
@@ -29,8 +30,7 @@ struct hs_od_norm {
 };
 
 static double *hs_od_sums(const hs_exec *exec, const hs_od_norm *s, int item, int chunk) {
-    double *sums = (double *)hs_od_data(exec, s->sums.buffer);
-    return sums + ((int64_t)item * s->sum_chunks + chunk) * 2 * s->channels;
+    return (double *)hs_od_piece(exec, s->sums, item) + (int64_t)chunk * 2 * s->channels;
 }
 
 static int64_t hs_od_chunk_pixels(const hs_od_norm *s, int chunk) {
@@ -46,8 +46,7 @@ static void hs_od_add_tiles(const hs_exec *exec, const hs_od_norm *s, int part, 
     int channels = s->part_channels[part];
     int first = (int)((int64_t)chunk * t->tiles / s->sum_chunks);
     int end = (int)((int64_t)(chunk + 1) * t->tiles / s->sum_chunks);
-    const float *from =
-        hs_od_data(exec, t->buffer) + 2LL * channels * ((int64_t)item * t->tiles + first);
+    const float *from = hs_od_piece(exec, t->buffer, item) + 2LL * channels * first;
     for (int tile = first; tile < end; tile++, from += 2LL * channels) {
         double each = 1.0 / t->pixels[tile];
         for (int c = 0; c < channels; c++) {
@@ -218,7 +217,7 @@ hs_value hs_od_norm_source(const hs_od_planner *p, hs_value value) {
 }
 
 void hs_od_touch_norm(hs_od_planner *p, const hs_od_norm *norm) {
-    hs_od_touch(p, norm->sums.buffer);
+    hs_od_touch(p, norm->sums);
     if (norm->modulate.buffer >= 0)
         hs_od_touch(p, norm->modulate.buffer);
 }
@@ -256,7 +255,7 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     }
     hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
     hs_od_cut_chunks(tiles, s->channels, &s->sum_chunks, &ignored);
-    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->sum_chunks * 4 * s->channels, &s->sums.buffer));
+    HS_TRY(hs_od_new_buffer(p, 4LL * s->sum_chunks * s->channels, s->n, &s->sums));
     hs_od_touch_all(p, s);
     for (int i = 0; i < s->part_count; i++)
         if (s->tile_sums[i].buffer >= 0)

@@ -31,13 +31,15 @@ static void hs_od_run_linear(const hs_exec *exec, const hs_od_step *step, hs_tea
         int first = (task - part->first_task) * HS_ROWS;
         int rows = part->rows - first < HS_ROWS ? part->rows - first : HS_ROWS;
         float *y = hs_od_item(exec, part->dst, 0) + first;
-        exec->kernels->linear(hs_od_item(exec, s->src, 0), s->src.stride, s->n, s->in,
+        int64_t x_stride = exec->buffers[s->src.buffer].stride;
+        int64_t y_stride = exec->buffers[part->dst.buffer].stride;
+        exec->kernels->linear(hs_od_item(exec, s->src, 0), x_stride, s->n, s->in,
                               part->weights + (int64_t)first * s->in,
-                              part->bias ? part->bias + first : NULL, rows, y, part->dst.stride);
+                              part->bias ? part->bias + first : NULL, rows, y, y_stride);
         if (part->more_bias)
             for (int item = 0; item < s->n; item++)
                 for (int r = 0; r < rows; r++)
-                    y[item * part->dst.stride + r] += part->more_bias[first + r];
+                    y[item * y_stride + r] += part->more_bias[first + r];
     }
 }
 
@@ -82,7 +84,7 @@ hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value) {
     if (!s->parts)
         return hs_fail_memory(p->err, (size_t)s->part_count * sizeof *s->parts);
     int buffer;
-    HS_TRY(hs_od_new_buffer(p, total * s->n, &buffer));
+    HS_TRY(hs_od_new_buffer(p, total, s->n, &buffer));
     hs_od_touch(p, s->src.buffer);
     hs_od_touch(p, buffer);
     int64_t offset = 0;
@@ -94,7 +96,7 @@ hs_status hs_od_plan_linear(hs_od_planner *p, hs_value value) {
         const hs_node *node = hs_od_node(p, i);
         part->rows = (int)node->shape.dim[1];
         part->first_task = s->tasks;
-        part->dst = p->place[i] = (hs_od_place){buffer, offset, total};
+        part->dst = p->place[i] = (hs_od_place){buffer, offset, false};
         s->tasks += (part->rows + HS_ROWS - 1) / HS_ROWS;
         offset += part->rows;
         HS_TRY(hs_od_weight_plain(p, node->input[1], &part->weights));

@@ -15,7 +15,7 @@
  */
 #include "backends/onednn/onednn.h"
 
-#define HS_PIECE 64 /* pixels of w that exist at a time */
+#define HS_STRIP 64 /* pixels of w that exist at a time */
 #define HS_MAX_SEGMENTS (3 * HS_MAX_INPUTS)
 
 /* Channels that lie together in x, and all or none of them in v and in y. */
@@ -53,8 +53,7 @@ static hs_od_lines hs_od_lines_of(const hs_exec *exec, const hs_od_tangent *s, i
 
 static double *hs_od_tangent_sums(const hs_exec *exec, const hs_od_tangent *s, int item,
                                   int chunk) {
-    return (double *)hs_od_data(exec, s->sums) +
-           ((int64_t)item * s->chunks + chunk) * 2 * s->channels;
+    return (double *)hs_od_piece(exec, s->sums, item) + (int64_t)chunk * 2 * s->channels;
 }
 
 /* a, b and gain = gamma (1 + s) of an item. */
@@ -102,40 +101,40 @@ static void hs_od_sum_lines(const hs_exec *exec, const hs_od_tangent *s, int ite
 }
 
 /* One stretch of pixels of one segment: where x, v and y are. */
-typedef struct hs_od_piece {
+typedef struct hs_od_strip {
     const float *x, *v, *slope; /* slope: NULL where it is not kept */
     float *y;
     int64_t pixels;
-} hs_od_piece;
+} hs_od_strip;
 
-static hs_od_piece hs_od_piece_of(const hs_exec *exec, const hs_od_tangent *s,
+static hs_od_strip hs_od_strip_of(const hs_exec *exec, const hs_od_tangent *s,
                                   const hs_od_segment *g, int item, int64_t first, int64_t pixels) {
-    hs_od_piece piece = {.pixels = pixels};
-    piece.x = hs_od_item(exec, g->x, item) + first * g->x_stride + g->x_first;
+    hs_od_strip strip = {.pixels = pixels};
+    strip.x = hs_od_item(exec, g->x, item) + first * g->x_stride + g->x_first;
     if (g->in_v)
-        piece.v = hs_od_item(exec, s->v, item) + first * s->v_channels + g->first - s->v_first;
+        strip.v = hs_od_item(exec, s->v, item) + first * s->v_channels + g->first - s->v_first;
     if (g->in_y)
-        piece.y = hs_od_item(exec, s->y, item) + first * s->y_channels + g->first - s->y_first;
+        strip.y = hs_od_item(exec, s->y, item) + first * s->y_channels + g->first - s->y_first;
     if (s->slope.buffer >= 0)
-        piece.slope = hs_od_item(exec, s->slope, item) + first * s->channels + g->first;
-    return piece;
+        strip.slope = hs_od_item(exec, s->slope, item) + first * s->channels + g->first;
+    return strip;
 }
 
-/* w = gain f'(z) u of a piece, and its sums: in the place of y, or dense in the
+/* w = gain f'(z) u of a strip, and its sums: in the place of y, or dense in the
  * scratch where no y is wanted. */
 static void hs_od_sum_piece(const hs_exec *exec, const hs_od_tangent *s, const hs_od_segment *g,
-                            const hs_od_piece *piece, const hs_od_lines *l, double *sum) {
+                            const hs_od_strip *strip, const hs_od_lines *l, double *sum) {
     int c = g->first;
-    float *w = g->in_y ? piece->y : l->w;
+    float *w = g->in_y ? strip->y : l->w;
     int64_t stride = g->in_y ? s->y_channels : g->channels;
-    if (piece->slope)
-        exec->kernels->affine_times(NULL, 0, piece->v, s->v_channels, piece->slope, s->channels, w,
-                                    stride, piece->pixels, g->channels, l->gain + c, NULL, NULL);
+    if (strip->slope)
+        exec->kernels->affine_times(NULL, 0, strip->v, s->v_channels, strip->slope, s->channels, w,
+                                    stride, strip->pixels, g->channels, l->gain + c, NULL, NULL);
     else
-        exec->kernels->slope_affine(piece->x, g->x_stride, piece->v, s->v_channels, w, stride,
-                                    piece->pixels, g->channels, l->a + c, l->b + c, l->gain + c,
+        exec->kernels->slope_affine(strip->x, g->x_stride, strip->v, s->v_channels, w, stride,
+                                    strip->pixels, g->channels, l->a + c, l->b + c, l->gain + c,
                                     l->zero + c, l->zero + c, s->act);
-    exec->kernels->dot_sums(w, stride, piece->x, g->x_stride, piece->pixels, g->channels, sum,
+    exec->kernels->dot_sums(w, stride, strip->x, g->x_stride, strip->pixels, g->channels, sum,
                             sum + s->channels);
 }
 
@@ -147,15 +146,15 @@ static void hs_od_sum_segment(const hs_exec *exec, const hs_od_tangent *s, const
     if (!g->in_v)
         return;
     if (!s->adjoint) {
-        hs_od_piece piece = hs_od_piece_of(exec, s, g, item, begin, end - begin);
-        exec->kernels->dot_sums(piece.v, s->v_channels, piece.x, g->x_stride, end - begin,
+        hs_od_strip strip = hs_od_strip_of(exec, s, g, item, begin, end - begin);
+        exec->kernels->dot_sums(strip.v, s->v_channels, strip.x, g->x_stride, end - begin,
                                 g->channels, sum, sum + s->channels);
         return;
     }
-    for (int64_t at = begin; at < end; at += HS_PIECE) {
-        int64_t pixels = end - at < HS_PIECE ? end - at : HS_PIECE;
-        hs_od_piece piece = hs_od_piece_of(exec, s, g, item, at, pixels);
-        hs_od_sum_piece(exec, s, g, &piece, l, sum);
+    for (int64_t at = begin; at < end; at += HS_STRIP) {
+        int64_t pixels = end - at < HS_STRIP ? end - at : HS_STRIP;
+        hs_od_strip strip = hs_od_strip_of(exec, s, g, item, at, pixels);
+        hs_od_sum_piece(exec, s, g, &strip, l, sum);
     }
 }
 
@@ -184,17 +183,17 @@ static void hs_od_map_segment(const hs_exec *exec, const hs_od_tangent *s, const
     int c = g->first;
     if (!g->in_y)
         return;
-    hs_od_piece piece = hs_od_piece_of(exec, s, g, item, begin, end - begin);
+    hs_od_strip strip = hs_od_strip_of(exec, s, g, item, begin, end - begin);
     bool in_place = s->adjoint && g->in_v; /* w is there */
-    if (piece.slope && !s->adjoint) {
-        exec->kernels->affine_times(piece.x, g->x_stride, piece.v, s->v_channels, piece.slope,
-                                    s->channels, piece.y, s->y_channels, piece.pixels, g->channels,
+    if (strip.slope && !s->adjoint) {
+        exec->kernels->affine_times(strip.x, g->x_stride, strip.v, s->v_channels, strip.slope,
+                                    s->channels, strip.y, s->y_channels, strip.pixels, g->channels,
                                     l->alpha + c, l->beta + c, l->delta + c);
         return;
     }
-    exec->kernels->slope_affine(piece.x, g->x_stride, in_place ? piece.y : piece.v,
-                                in_place ? s->y_channels : s->v_channels, piece.y, s->y_channels,
-                                piece.pixels, g->channels, l->a + c, l->b + c, l->alpha + c,
+    exec->kernels->slope_affine(strip.x, g->x_stride, in_place ? strip.y : strip.v,
+                                in_place ? s->y_channels : s->v_channels, strip.y, s->y_channels,
+                                strip.pixels, g->channels, l->a + c, l->b + c, l->alpha + c,
                                 l->beta + c, l->delta + c, s->adjoint ? HS_ACT_NONE : s->act);
 }
 
@@ -340,9 +339,9 @@ hs_status hs_od_plan_norm_tangent(hs_od_planner *p, hs_value value) {
     HS_TRY(hs_od_tangent_point(p, s, &t));
     hs_od_cut_segments(p, s, t.derivative->input[0]);
     hs_od_cut_chunks(s->pixels, s->channels, &s->chunks, &s->chunk);
-    hs_od_need_scratch(p, (7 + HS_PIECE) * s->channels * (int64_t)sizeof(float));
-    HS_TRY(hs_od_new_buffer(p, (int64_t)s->n * s->chunks * 4 * s->channels, &s->sums));
-    if (s->v_channels == s->y_channels && v[0].value == t.v && s->v.stride &&
+    hs_od_need_scratch(p, (7 + HS_STRIP) * s->channels * (int64_t)sizeof(float));
+    HS_TRY(hs_od_new_buffer(p, 4LL * s->chunks * s->channels, s->n, &s->sums));
+    if (s->v_channels == s->y_channels && v[0].value == t.v && !s->v.single &&
         hs_od_dies_here(p, t.v))
         p->place[value] = s->v;
     else

@@ -36,11 +36,21 @@ struct hs_od_step {
     int profile_row;
 };
 
-/* Where a value lies: item i starts at data(buffer) + offset + i * stride. */
+/* Where a value lies: item i begins `offset` floats behind piece i of the buffer. */
 typedef struct hs_od_place {
-    int buffer;             /* -1: nowhere yet, or a concatenation that is never made */
-    int64_t offset, stride; /* in floats */
+    int buffer; /* -1: nowhere yet, or a concatenation that is never made */
+    int64_t offset;
+    bool single; /* one item serves all: that of piece 0 */
 } hs_od_place;
+
+/* A buffer is one piece for each item, all of one size, or a single piece for all of them. */
+typedef struct hs_od_buffer {
+    int64_t floats; /* of a piece */
+    int pieces;
+    int64_t stride; /* floats between pieces: known when all buffers are */
+    bool kept;      /* in the kept arena */
+    float *linked;  /* data of another plan, or NULL: ours */
+} hs_od_buffer;
 
 struct hs_exec {
     const hs_graph *graph;
@@ -49,14 +59,13 @@ struct hs_exec {
     hs_crew *crew; /* the cache's, of `threads` */
     hs_od_step **steps;
     int step_count, step_capacity;
-    hs_lifetime *buffers;
+    hs_od_buffer *buffers;
+    hs_lifetime *lifetimes; /* [buffer_count] of a piece, or of all: memory.c */
     int buffer_count, buffer_capacity;
     float **arena;       /* of what lives within a pass: the cache's, shared */
     int64_t arena_bytes; /* what this plan needs of it */
     float *kept_arena;   /* of what others read after the pass */
     int64_t kept_bytes;
-    bool *kept;            /* [buffer_count] in the kept arena */
-    float **linked;        /* [buffer_count] data of another plan, or NULL: ours */
     hs_od_place *places;   /* [graph->count], for the links of others */
     int64_t scratch_bytes; /* of each rank */
     uint8_t *scratch;      /* [threads] of them */
@@ -74,7 +83,7 @@ struct hs_exec {
 /* ------------------------------------------------------- while planning -- */
 
 /* What a convolution leaves of its results for the norm that reads them, tile by tile:
- * [n][tiles][2][channels], sums and sums of squares about their mean (winograd.h). */
+ * of each item [tiles][2][channels], sums and sums of squares about their mean (winograd.h). */
 typedef struct hs_od_tile_sums {
     int buffer; /* -1: none */
     int tiles;
@@ -112,8 +121,10 @@ typedef struct hs_od_planner {
 /* Append `step` (zeroed, `size` bytes in the exec's arena). */
 hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value value,
                          hs_od_step **out);
-/* A fresh buffer that the step about to be added writes. */
-hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int *out);
+/* A fresh buffer that the step about to be added writes: `pieces` of `floats` each. */
+hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int pieces, int *out);
+/* Where all buffers go, once every step is planned. */
+hs_status hs_od_plan_memory(hs_od_planner *p);
 /* Give `value` a fresh dense buffer. */
 hs_status hs_od_make_place(hs_od_planner *p, hs_value value);
 /* The step last added reads (or writes) the buffer. */
@@ -167,15 +178,17 @@ hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 
 /* ------------------------------------------------------------- running -- */
 
-static inline float *hs_od_data(const hs_exec *exec, int buffer) {
-    if (exec->linked[buffer])
-        return exec->linked[buffer];
-    const float *arena = exec->kept[buffer] ? exec->kept_arena : *exec->arena;
-    return (float *)arena + exec->buffers[buffer].offset / (int64_t)sizeof(float);
+static inline float *hs_od_piece(const hs_exec *exec, int number, int piece) {
+    const hs_od_buffer *buffer = &exec->buffers[number];
+    const float *data = buffer->linked;
+    if (!data)
+        data = (buffer->kept ? exec->kept_arena : *exec->arena) +
+               exec->lifetimes[number].offset / (int64_t)sizeof(float);
+    return (float *)data + piece * buffer->stride;
 }
 
 static inline float *hs_od_item(const hs_exec *exec, hs_od_place place, int item) {
-    return hs_od_data(exec, place.buffer) + place.offset + item * place.stride;
+    return hs_od_piece(exec, place.buffer, place.single ? 0 : item) + place.offset;
 }
 
 static inline void *hs_od_scratch(const hs_exec *exec, int rank) {

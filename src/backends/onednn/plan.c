@@ -59,16 +59,16 @@ hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value
     return HS_OK;
 }
 
-hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int *out) {
+hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int pieces, int *out) {
     hs_exec *exec = p->exec;
     int capacity = exec->buffer_capacity; /* two arrays grow together */
-    HS_TRY(hs_od_grow((void **)&exec->linked, exec->buffer_count, &capacity, sizeof *exec->linked,
-                      p->err));
+    HS_TRY(hs_od_grow((void **)&exec->lifetimes, exec->buffer_count, &capacity,
+                      sizeof *exec->lifetimes, p->err));
     HS_TRY(hs_od_grow((void **)&exec->buffers, exec->buffer_count, &exec->buffer_capacity,
                       sizeof *exec->buffers, p->err));
     int now = exec->step_count - 1;
-    exec->buffers[exec->buffer_count] = (hs_lifetime){floats * (int64_t)sizeof(float), now, now, 0};
-    exec->linked[exec->buffer_count] = NULL;
+    exec->lifetimes[exec->buffer_count] = (hs_lifetime){.first = now, .last = now};
+    exec->buffers[exec->buffer_count] = (hs_od_buffer){.floats = floats, .pieces = pieces};
     *out = exec->buffer_count++;
     return HS_OK;
 }
@@ -82,22 +82,19 @@ hs_shape hs_od_shape(const hs_od_planner *p, hs_value value) {
 
 hs_status hs_od_make_place(hs_od_planner *p, hs_value value) {
     hs_shape shape = hs_od_shape(p, value);
-    int64_t floats = hs_shape_count(&shape);
-    hs_od_place place = {.stride = floats / shape.dim[0]};
-    HS_TRY(hs_od_new_buffer(p, floats, &place.buffer));
-    p->place[value] = place;
-    return HS_OK;
+    p->place[value] = (hs_od_place){0};
+    return hs_od_new_buffer(p, hs_shape_count(&shape) / shape.dim[0], (int)shape.dim[0],
+                            &p->place[value].buffer);
 }
 
 hs_od_place hs_od_operand(const hs_od_planner *p, hs_value value, int n) {
     hs_od_place place = p->place[value];
-    if (n > 1 && hs_od_node(p, value)->shape.dim[0] == 1)
-        place.stride = 0;
+    place.single = n > 1 && hs_od_node(p, value)->shape.dim[0] == 1;
     return place;
 }
 
 void hs_od_touch(hs_od_planner *p, int buffer) {
-    p->exec->buffers[buffer].last = p->exec->step_count - 1;
+    p->exec->lifetimes[buffer].last = p->exec->step_count - 1;
 }
 
 void hs_od_release(hs_od_planner *p, hs_value value) {
@@ -118,9 +115,11 @@ void hs_od_release_inputs(hs_od_planner *p, hs_value value) {
 bool hs_od_dies_here(const hs_od_planner *p, hs_value value) {
     hs_shape shape = hs_od_shape(p, value);
     const hs_od_place *place = &p->place[value];
-    return p->uses[value] == 1 && !p->virtual_parts[value] && place->buffer >= 0 &&
-           !p->exec->linked[place->buffer] && place->offset == 0 &&
-           place->stride == hs_shape_count(&shape) / shape.dim[0];
+    if (p->uses[value] != 1 || p->virtual_parts[value] || place->buffer < 0)
+        return false;
+    const hs_od_buffer *buffer = &p->exec->buffers[place->buffer];
+    return !buffer->linked && place->offset == 0 &&
+           buffer->floats == hs_shape_count(&shape) / shape.dim[0];
 }
 
 bool hs_od_is_read_through(const hs_od_planner *p, hs_value value) {
@@ -154,11 +153,12 @@ hs_status hs_od_plan_link(hs_od_planner *p, hs_value value) {
     while (link->value != value)
         link++;
     hs_od_place place = link->source->places[link->source_value];
-    const float *data = hs_od_data(link->source, place.buffer);
-    HS_TRY(hs_od_new_buffer(p, 0, &p->place[value].buffer));
+    const hs_od_buffer *source = &link->source->buffers[place.buffer];
     p->place[value].offset = place.offset;
-    p->place[value].stride = place.stride;
-    p->exec->linked[p->place[value].buffer] = (float *)data;
+    HS_TRY(hs_od_new_buffer(p, source->floats, source->pieces, &p->place[value].buffer));
+    hs_od_buffer *buffer = &p->exec->buffers[p->place[value].buffer];
+    buffer->stride = source->stride;
+    buffer->linked = hs_od_piece(link->source, place.buffer, 0);
     return HS_OK;
 }
 
@@ -314,40 +314,6 @@ static hs_status hs_od_start(hs_exec *exec, const hs_plan_options *options, hs_e
         HS_DNNL(dnnl_stream_create(&exec->streams[i], exec->engine, dnnl_stream_default_flags),
                 "CPU back end");
 cleanup:
-    return status;
-}
-
-/* Offsets in the shared arena, and in the plan's own for what is kept. */
-static hs_status hs_od_plan_memory(hs_od_planner *p) {
-    hs_exec *exec = p->exec;
-    hs_status status = HS_OK;
-    int count = exec->buffer_count;
-    exec->kept = hs_calloc((size_t)count, sizeof *exec->kept);
-    hs_lifetime *kept = hs_calloc((size_t)count, sizeof *kept);
-    if (!exec->kept || !kept) {
-        status = hs_fail_memory(p->err, (size_t)count * sizeof *kept);
-        goto cleanup;
-    }
-    for (int i = 0; i < p->options->kept_count; i++)
-        exec->kept[exec->places[p->options->kept[i]].buffer] = true;
-    for (int i = 0; i < count; i++)
-        if (exec->kept[i]) {
-            kept[i] = exec->buffers[i];
-            exec->buffers[i].bytes = 0;
-        }
-    HS_CHECK(hs_plan_arena(exec->buffers, count, &exec->arena_bytes, p->err));
-    HS_CHECK(hs_plan_arena(kept, count, &exec->kept_bytes, p->err));
-    for (int i = 0; i < count; i++)
-        if (exec->kept[i])
-            exec->buffers[i] = kept[i];
-    exec->kept_arena = hs_pages_alloc((size_t)exec->kept_bytes);
-    if (!exec->kept_arena)
-        status = hs_fail_memory(p->err, (size_t)exec->kept_bytes);
-    else
-        status = hs_od_arena_grow(exec->cache, exec->arena_bytes, p->err);
-    exec->arena = hs_od_arena(exec->cache);
-cleanup:
-    free(kept);
     return status;
 }
 

@@ -25,7 +25,7 @@ typedef struct hs_od_winograd {
     hs_od_place dst, residual, item_bias; /* buffer -1: none */
     const float *bias;
     int sums;                 /* buffer [n, tiles, 2, out_c], or -1 */
-    int v;                    /* buffer [sets, v_floats], or -1 */
+    int v;                    /* buffer of v_floats: hs_od_winograd_v; or -1 */
     int u[HS_WINOGRAD_PARTS]; /* buffers [panels, panel_floats], if fresh */
 } hs_od_winograd;
 
@@ -77,9 +77,10 @@ int hs_od_winograd_tile(const hs_od_planner *p, const hs_od_conv_spec *s, int64_
                            s->out_h * s->out_w, p->largest_map);
 }
 
-/* Floats of an item's sums. */
-static int64_t hs_od_sum_floats(const hs_od_winograd *w) {
-    return 2LL * w->plan.tiles_x * w->plan.tiles_y * w->plan.spec.out_c;
+/* V of a set of merged items. Where sets stay with their threads it lies among the pieces of its
+ * first item, else one set behind the other. */
+static float *hs_od_winograd_v(const hs_exec *exec, const hs_od_winograd *w, int set) {
+    return hs_od_piece(exec, w->v, w->plan.by_items ? set * w->plan.merged : set);
 }
 
 /* The pointers of one item; V is that of the merged items which it belongs to. */
@@ -88,16 +89,16 @@ static hs_winograd_item hs_od_winograd_item(const hs_exec *exec, const hs_od_win
     hs_winograd_item pointers = {.dst = hs_od_item(exec, w->dst, item), .bias = w->bias};
     for (int i = 0; i < w->plan.spec.part_count; i++) {
         pointers.src[i] = hs_od_item(exec, w->src[i], item);
-        pointers.weights[i] = w->fresh ? hs_od_data(exec, w->u[i]) : w->data[i];
+        pointers.weights[i] = w->fresh ? hs_od_piece(exec, w->u[i], 0) : w->data[i];
     }
     if (w->item_bias.buffer >= 0)
         pointers.bias = hs_od_item(exec, w->item_bias, item);
     if (w->residual.buffer >= 0)
         pointers.residual = hs_od_item(exec, w->residual, item);
     if (w->sums >= 0)
-        pointers.sums = hs_od_data(exec, w->sums) + item * hs_od_sum_floats(w);
+        pointers.sums = hs_od_piece(exec, w->sums, item);
     if (w->v >= 0)
-        pointers.v = hs_od_data(exec, w->v) + item / w->plan.merged * w->plan.v_floats;
+        pointers.v = hs_od_winograd_v(exec, w, item / w->plan.merged);
     return pointers;
 }
 
@@ -123,8 +124,8 @@ static void hs_od_make_panel(const hs_exec *exec, const hs_od_winograd *w, int p
     const hs_od_winograd_weight *weight = &w->weights[part];
     hs_winograd_kernel kernel = weight->factors ? hs_od_winograd_half(weight, w->data[part])
                                                 : hs_od_winograd_kernel(weight, w->data[part]);
-    exec->kernels->winograd_weights(&kernel, panel,
-                                    hs_od_data(exec, w->u[part]) + panel * weight->panel_floats);
+    exec->kernels->winograd_weights(
+        &kernel, panel, hs_od_piece(exec, w->u[part], 0) + panel * weight->panel_floats);
 }
 
 /* Where the lines of a norm lie, behind the scratch of the convolution: a x + b, of each of the
@@ -315,9 +316,10 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     step->kind = hs_od_winograd_kind(&w->plan.spec, true);
     step->flops = 0; /* all in the next step */
     if (w->plan.load_tasks)
-        HS_TRY(hs_od_new_buffer(p, hs_od_winograd_sets(w) * w->plan.v_floats, &w->v));
+        HS_TRY(hs_od_new_buffer(p, w->plan.v_floats,
+                                w->plan.by_items ? w->n : hs_od_winograd_sets(w), &w->v));
     for (int i = 0; i < w->plan.spec.part_count && w->fresh; i++)
-        HS_TRY(hs_od_new_buffer(p, w->weights[i].panels * w->weights[i].panel_floats, &w->u[i]));
+        HS_TRY(hs_od_new_buffer(p, w->weights[i].panels * w->weights[i].panel_floats, 1, &w->u[i]));
     *out = (hs_od_prepare *)step;
     return HS_OK;
 }
@@ -330,7 +332,7 @@ hs_status hs_od_new_tile_sums(hs_od_planner *p, hs_value value, int tiles, int *
     *pixels = hs_arena_alloc(&p->exec->memory, (size_t)tiles, sizeof **pixels);
     if (!*pixels)
         return hs_fail_memory(p->err, (size_t)tiles * sizeof **pixels);
-    HS_TRY(hs_od_new_buffer(p, shape.dim[0] * 2 * tiles * shape.dim[1], out));
+    HS_TRY(hs_od_new_buffer(p, 2LL * tiles * shape.dim[1], (int)shape.dim[0], out));
     p->tile_sums[value] = (hs_od_tile_sums){*out, tiles, *pixels};
     return HS_OK;
 }
