@@ -143,7 +143,7 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
  * Small ones are kept, since little is saved, and so are those of a small model: there
  * the batches of a Jacobian would make them a hundred times a step. Rounded ones of tile 2 are
  * kept too: of CelebA-HQ-256 they take 44 MiB more than what they are made from, and making
- * them took 3 % of a pass. (Of fixed ones winograd.c keeps some of the others, too.)
+ * them took 3 % of a pass. (Of the others winograd.c keeps some, too.)
  */
 #define HS_OD_FRESH_TILES 64
 #define HS_OD_FRESH_BYTES ((int64_t)2 << 20)

@@ -40,8 +40,9 @@ typedef struct hs_od_prepare {
 #define HS_OD_FAST_CHANNELS 16
 #define HS_OD_BF16_KERNELS (256 * 256)
 
-/* Fixed weights that would be made in every pass are kept, in the order of the network, while
- * what they take beyond their bf16 is at most this share of the model's float32. */
+/* Weights that would be made in every pass are kept, in the order of the network, while what
+ * they take beyond what they are made from, float32 or bf16, is at most this share of the
+ * model's float32. Made in a pass they are written by one thread and read by all. */
 #define HS_OD_SPENT_SHARE 7
 
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
@@ -271,8 +272,9 @@ static void hs_od_describe_weights(hs_od_planner *p, const hs_od_conv_spec *s,
     }
     w->fresh = hs_od_conv_fresh(&w->plan.spec, (int64_t)w->plan.tiles_x * w->plan.tiles_y, bytes,
                                 p->weight_bytes);
-    if (w->fresh && w->plan.spec.factors == HS_FACTORS_FIXED)
-        w->fresh = !hs_od_afford(p, bytes - 2 * kernel_values);
+    int64_t value_bytes = w->plan.spec.factors ? 2 : (int64_t)sizeof(float);
+    if (w->fresh && w->plan.spec.factors != HS_FACTORS_BF16)
+        w->fresh = !hs_od_afford(p, bytes - value_bytes * kernel_values);
 }
 
 static hs_status hs_od_want_weights(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_winograd *w) {
