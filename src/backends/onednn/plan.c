@@ -1,5 +1,5 @@
 /*
- * From the graph to steps, buffers and one arena; see onednn.h.
+ * From the graph to steps and buffers; see onednn.h. memory.c says where these lie.
  */
 #include <stdlib.h>
 #include <string.h>
