@@ -60,7 +60,8 @@ static hs_status hs_od_place_region(hs_od_planner *p, hs_od_region region, int i
         hs_od_buffer *buffer = &exec->buffers[i];
         if (buffer->linked || hs_od_region_of(buffer, items) != region)
             continue;
-        exec->lifetimes[i].offset = start + some[i].offset;
+        some[i].offset += start;
+        exec->lifetimes[i] = some[i];
         buffer->stride =
             (region == HS_OD_OF_ITEM ? *bytes : hs_od_piece_bytes(buffer)) / (int64_t)sizeof(float);
     }

@@ -60,7 +60,7 @@ struct hs_exec {
     hs_od_step **steps;
     int step_count, step_capacity;
     hs_od_buffer *buffers;
-    hs_lifetime *lifetimes; /* [buffer_count] of a piece, or of all: memory.c */
+    hs_lifetime *lifetimes; /* [buffer_count] of a piece, or of all of them: memory.c */
     int buffer_count, buffer_capacity;
     float **arena;       /* of what lives within a pass: the cache's, shared */
     int64_t arena_bytes; /* what this plan needs of it */
@@ -178,6 +178,7 @@ hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 
 /* ------------------------------------------------------------- running -- */
 
+/* A piece of a buffer; piece 0 where it has but one. */
 static inline float *hs_od_piece(const hs_exec *exec, int number, int piece) {
     const hs_od_buffer *buffer = &exec->buffers[number];
     const float *data = buffer->linked;
