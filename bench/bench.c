@@ -126,7 +126,7 @@ static int run_conv(int argc, char **argv) {
         int *value;
     } numbers[] = {{"--tile", &o.tile},          {"--repeats", &o.repeats}, {"--block", &o.block},
                    {"--panels", &o.panel_block}, {"--rows", &o.band_rows},  {"--splits", &o.splits},
-                   {"--sharing", &o.sharing},    {"--factors", &o.factors}};
+                   {"--sharing", &o.sharing},    {"--factors", &o.factors}, {"--late", &o.late}};
     for (int i = 4; i + 1 < argc; i += 2) {
         size_t n = 0;
         while (n < sizeof numbers / sizeof *numbers && strcmp(argv[i], numbers[n].name))

@@ -47,7 +47,8 @@ typedef struct bench_conv_options {
     int repeats, tile;                                  /* turns; 6, 4, 2 or 1 */
     int block, panel_block, band_rows, splits, sharing; /* 0: as hs_winograd_make chooses */
     int factors;                                        /* hs_factors */
-    const char *isa;                                    /* NULL: the best */
+    int late;
+    const char *isa; /* NULL: the best */
 } bench_conv_options;
 int bench_conv(const bench_conv_options *options);
 

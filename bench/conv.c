@@ -113,6 +113,7 @@ static int compare_both(conv_data *d) {
     hs_winograd_kernel kernel = {.tile = o->tile, .taps = 9, .out_c = o->out_c, .in_c = o->in_c};
     kernel.w = d->plain;
     kernel.factors = plan->spec.factors;
+    kernel.late = plan->spec.late;
     kernel.out_stride = 9LL * o->in_c;
     kernel.in_stride = 9;
     double start = thread_seconds();
@@ -170,6 +171,7 @@ int bench_conv(const bench_conv_options *o) {
     spec.band_rows = o->band_rows;
     spec.splits = o->splits;
     spec.sharing = o->sharing;
+    spec.late = o->late;
     d.kernels->winograd_make(&spec, &d.plan);
     int64_t pixels = (int64_t)o->h * o->w, packed = d.plan.panels * d.plan.panel_floats[0];
     float *memory[] = {d.src = floats(pixels * o->in_c, 1, 1),

@@ -2,7 +2,7 @@
 # run time; -ffp-contract=fast lets them use fused multiply-add.
 set(KERNELS backends/kernels/conv_fixed.c backends/kernels/elementwise.c backends/kernels/matrix.c backends/kernels/narrow.c
   backends/kernels/taps.c backends/kernels/tangent.c backends/kernels/table.c backends/kernels/winograd.c
-  backends/kernels/winograd_fixed.c backends/kernels/winograd_load.c backends/kernels/winograd_product.c backends/kernels/winograd_transform.c
+  backends/kernels/winograd_fixed.c backends/kernels/winograd_late.c backends/kernels/winograd_load.c backends/kernels/winograd_product.c backends/kernels/winograd_transform.c
   backends/kernels/winograd_weights.c)
 function(hs_kernels isa)
   add_library(hs_kernels_${isa} OBJECT ${KERNELS})

@@ -151,6 +151,44 @@ static void test_tiles(void **state) {
     assert_int_equal(hs_od_conv_tile(kernels, fixed, 64, 64, map / 4, map), 4);
     assert_int_equal(hs_od_conv_tile(kernels, f32, 512, 512, map / 64, map), 4);
     assert_int_equal(hs_od_conv_tile(kernels, f32, 512, 512, map / 64, 4 * map), 2);
+    assert_false(hs_od_conv_late(kernels, f32, 512, 512, map / 64, map, 1));
+}
+
+/* With 32 registers U is made late where tiles are few, or always where such maps are a small share
+ * of the network; the tile does not depend on the batch. */
+static void test_late(void **state) {
+    const hs_kernels avx512 = {.isa = "avx512"};
+    const int64_t map = 64 * 64;
+    const hs_factors f32 = HS_FACTORS_F32, bf16 = HS_FACTORS_BF16;
+    assert_true(hs_od_conv_late(&avx512, f32, 512, 512, map / 64, map, 2));
+    assert_false(hs_od_conv_late(&avx512, f32, 512, 512, map / 64, map, 3));
+    assert_true(hs_od_conv_late(&avx512, f32, 512, 512, map / 64, 4 * map, 100));
+    assert_false(hs_od_conv_late(&avx512, f32, 512, 512, map, map, 1));
+    assert_false(hs_od_conv_late(&avx512, bf16, 512, 512, map / 64, map, 1));
+    assert_int_equal(hs_od_conv_tile(&avx512, f32, 512, 512, map / 64, 4 * map), 4);
+    assert_int_equal(hs_od_conv_tile(&avx512, bf16, 512, 512, map / 64, 4 * map), 2);
+}
+
+/* A sample alone, with U made late, is what it is in a batch. */
+static void test_late_and_batch_change_nothing(void **state) {
+    for (int channels = 64; channels <= 320; channels += 256) {
+        int64_t one_total, total;
+        hs_net one = net_new(), five = net_new();
+        hs_value y[2];
+        for (int i = 0; i < 2; i++) {
+            hs_net *net = i ? &five : &one;
+            hs_value x = net_input(net, "x", (hs_shape){4, {i ? 5 : 1, channels, 8, 8}});
+            y[i] = net_conv(net, x, 72, 3, 1, true);
+        }
+        float *alone = net_run(&hs_backend_onednn, one.graph, 1, &y[0], 1, 1, &one_total);
+        float *batch = net_run(&hs_backend_onednn, five.graph, 2, &y[1], 1, 1, &total);
+        assert_int_equal(total, 5 * one_total);
+        assert_memory_equal(batch, alone, (size_t)one_total * sizeof *batch);
+        free(batch);
+        free(alone);
+        net_free(&five);
+        net_free(&one);
+    }
 }
 
 static void test_residual_in_place_and_copied(void **state) {
@@ -374,6 +412,8 @@ int main(void) {
         cmocka_unit_test(test_fast),
         cmocka_unit_test(test_fast_by_taps),
         cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_late),
+        cmocka_unit_test(test_late_and_batch_change_nothing),
         cmocka_unit_test(test_residual_in_place_and_copied),
         cmocka_unit_test(test_group_norms),
         cmocka_unit_test(test_group_norm_offset),

@@ -142,6 +142,7 @@ static float *pack(const hs_kernels *kernels, const wino_case *c, const wino_dat
     hs_winograd_kernel kernel = {
         .tile = c->spec.tile, .taps = 9, .out_c = (int)out, .in_c = (int)in};
     kernel.factors = c->spec.factors;
+    kernel.late = c->spec.late;
     kernel.flip = c->bias;
     kernel.w = c->bias ? flipped : d->w + (int64_t)first * 9;
     kernel.out_stride = c->bias ? 9 : (int64_t)d->in_c * 9;
@@ -316,6 +317,9 @@ static void test_sizes(void **state) {
             check(&c, 1e-5, 2e-4, &six);
             c.spec.tile = 4;
             check(&c, 5e-6, 5e-5, &four);
+            c.spec.late = true;
+            check(&c, 5e-6, 5e-5, &four);
+            c.spec.late = false;
             c.spec.tile = 2;
             check(&c, 5e-6, 5e-5, &two);
             c.spec.tile = 1;
@@ -517,25 +521,27 @@ static void test_parts_and_upsampling(void **state) {
         }
 }
 
-/* However tasks and blocks are cut, the bits are the same. */
+/* However tasks and blocks are cut, and whether U is made late, the bits are the same. */
 static void test_cuts(void **state) {
     static const struct {
         int tile;
         hs_factors factors;
-        bool normed;
-    } ways[] = {{4, HS_FACTORS_F32, false},   {4, HS_FACTORS_BF16, false},
-                {1, HS_FACTORS_BF16, false},  {6, HS_FACTORS_F32, false},
-                {4, HS_FACTORS_FIXED, false}, {6, HS_FACTORS_FIXED, false},
-                {4, HS_FACTORS_FIXED, true},  {6, HS_FACTORS_FIXED, true}};
-    for (size_t i = 0; i < 8 * HS_KERNEL_ISAS; i++) {
-        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / 8]);
+        bool normed, late;
+    } ways[] = {{4, HS_FACTORS_F32, false},      {4, HS_FACTORS_BF16, false},
+                {1, HS_FACTORS_BF16, false},     {6, HS_FACTORS_F32, false},
+                {4, HS_FACTORS_FIXED, false},    {6, HS_FACTORS_FIXED, false},
+                {4, HS_FACTORS_FIXED, true},     {6, HS_FACTORS_FIXED, true},
+                {4, HS_FACTORS_F32, false, true}};
+    enum { count = sizeof ways / sizeof *ways };
+    for (size_t i = 0; i < count * HS_KERNEL_ISAS; i++) {
+        const hs_kernels *kernels = hs_kernels_named(hs_kernel_isas[i / count]);
         if (!kernels)
             continue;
         wino_case c = {.spec = {.h = 30, .w = 27, .out_c = 70, .tile = 4, .part_count = 1}};
         c.spec.part_c[0] = 140;
-        c.spec.factors = ways[i % 8].factors;
-        c.spec.tile = ways[i % 8].tile;
-        c.spec.normed = c.spec.silu = ways[i % 8].normed;
+        c.spec.factors = ways[i % count].factors;
+        c.spec.tile = ways[i % count].tile;
+        c.spec.normed = c.spec.silu = ways[i % count].normed;
         c.bias = c.residual = true;
         wino_data d;
         make_data(&c, 11, &d);
@@ -555,6 +561,7 @@ static void test_cuts(void **state) {
             c.spec.band_rows = cuts[k][2];
             c.spec.splits = cuts[k][3];
             c.spec.sharing = cuts[k][4];
+            c.spec.late = ways[i % count].late;
             winograd(kernels, &c, &d, true);
             assert_memory_equal(d.got, first, bytes);
         }
@@ -572,7 +579,8 @@ static void test_cuts(void **state) {
     }
 }
 
-/* Items that are computed together are what each is alone, to the bit. */
+/* Items that are computed together are what each is alone, to the bit, also where U is made late in
+ * one or both. */
 static void test_items(void **state) {
     enum { items = 19 };
     static const int shapes[][3] = {{8, 8, 4}, {5, 9, 4}, {8, 8, 2}, {8, 16, 4}, {12, 18, 6}};
@@ -597,6 +605,7 @@ static void test_items(void **state) {
         for (int k = 0; k < items; k++) {
             make_data(&c, 100 + 10 * (uint64_t)k, &d[k]);
             c.spec.items = 1;
+            c.spec.late = shape[2] == 4 && !c.spec.factors;
             winograd(kernels, &c, &d[k], false);
             alone[k] = malloc(bytes);
             assert_non_null(alone[k]);
@@ -605,6 +614,7 @@ static void test_items(void **state) {
         assert_true(memcmp(alone[0], alone[1], bytes) != 0);
         c.spec.items = items;
         c.spec.threads = i % 2 ? 64 : 1;
+        c.spec.late = c.spec.late && i % 2;
         hs_winograd_plan plan;
         kernels->winograd_make(&c.spec, &plan);
         assert_true(plan.merged > 1);

@@ -41,6 +41,8 @@ typedef float hs_half __attribute__((vector_size(4 * HS_DOUBLES), aligned(4), ma
 #define HS_KEEP(x) __asm__("" : "+v"(x))
 #elif defined(__AVX2__)
 #define HS_KEEP(x) __asm__("" : "+x"(x))
+#elif defined(__aarch64__)
+#define HS_KEEP(x) __asm__("" : "+w"(x))
 #else
 #define HS_KEEP(x) ((void)0)
 #endif

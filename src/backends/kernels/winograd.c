@@ -31,6 +31,11 @@ static int hs_winograd_band_tiles(const hs_winograd_plan *plan) {
     return tiles < 512 && plan->padded_c <= 256 ? 32 : 64;
 }
 
+/* Tiles of a group, which share a product. */
+static int hs_winograd_most_rows(const hs_winograd_spec *spec) {
+    return spec->late ? HS_WINO_LATE_ROWS : HS_WINO_ROWS;
+}
+
 static int hs_winograd_wanted(const hs_winograd_spec *spec) {
     return spec->threads > 1 ? HS_WINO_ROUNDS * spec->threads : 1;
 }
@@ -68,7 +73,7 @@ static void hs_winograd_cut_shared(hs_winograd_plan *plan, int64_t task_work) {
         fit = spec->items / spec->threads;
     int sets = hs_winograd_ceil(spec->items, fit), pieces = 1;
     plan->merged = hs_winograd_ceil(spec->items, sets);
-    plan->load_tasks = hs_winograd_ceil(plan->merged * tiles, HS_WINO_ROWS);
+    plan->load_tasks = hs_winograd_ceil(plan->merged * tiles, hs_winograd_most_rows(spec));
     plan->band_count = 1;
     spec->band_rows = plan->tiles_y;
     if (!spec->splits) {
@@ -130,6 +135,8 @@ static void hs_winograd_cut_blocks(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int task_panels = hs_winograd_ceil(plan->panels, spec->splits);
     int band_tiles = spec->band_rows * plan->tiles_x;
+    if (spec->late)
+        spec->panel_block = 1;
     if (!spec->panel_block)
         spec->panel_block = hs_winograd_ceil(32, HS_WINO_PANEL);
     if (spec->panel_block > task_panels)
@@ -162,7 +169,8 @@ void HS_KERNEL(hs_winograd_make)(const hs_winograd_spec *spec, hs_winograd_plan 
     for (int i = 0; i < spec->part_count; i++) {
         int chunks = hs_winograd_ceil(spec->part_c[i], HS_WINO_CHUNK);
         plan->part_chunk[i] = plan->padded_c / HS_WINO_CHUNK;
-        plan->panel_floats[i] = positions * hs_winograd_u_floats(plan, chunks);
+        plan->panel_floats[i] = spec->late ? 9LL * chunks * plan->u_chunk
+                                           : positions * hs_winograd_u_floats(plan, chunks);
         plan->in_c += spec->part_c[i];
         plan->padded_c += chunks * HS_WINO_CHUNK;
     }
@@ -230,7 +238,8 @@ static void hs_winograd_pixels(const hs_winograd_plan *plan, const hs_winograd_i
 /* V of the group that begins at tile `begin`, at the first position. */
 HS_INLINE float *hs_winograd_group_v(const hs_winograd_block *b, int begin) {
     const hs_winograd_plan *plan = b->plan;
-    return b->v + (int64_t)begin * (plan->padded_c / HS_WINO_CHUNK) * plan->v_chunk;
+    int positions = plan->spec.late ? plan->alpha * plan->alpha : 1; /* beside each other */
+    return b->v + (int64_t)begin * positions * (plan->padded_c / HS_WINO_CHUNK) * plan->v_chunk;
 }
 
 /* With fixed factors: the scales of a part of V, [count], after the last position. */
@@ -260,26 +269,30 @@ static void hs_winograd_load_fixed(const hs_winograd_block *b, int part, int beg
 }
 
 static void hs_winograd_load_tile(const hs_winograd_block *b, int tile, int part, float *v,
-                                  int64_t chunk_stride) {
+                                  int64_t v_stride, int64_t chunk_stride) {
     const hs_winograd_plan *plan = b->plan;
     const float *pixel[64];
     const hs_winograd_item *item = hs_winograd_item_of(b, &tile);
     hs_winograd_pixels(plan, item, tile, part, b->head, pixel);
     HS_KERNEL(hs_winograd_input)
     (plan->spec.tile, plan->spec.factors == HS_FACTORS_BF16, pixel, plan->spec.part_c[part], v,
-     plan->v_stride, chunk_stride);
+     v_stride, chunk_stride);
 }
 
 static void hs_winograd_load_group(const hs_winograd_block *b, int group) {
     const hs_winograd_plan *plan = b->plan;
     int begin = hs_winograd_group(b, group), end = hs_winograd_group(b, group + 1);
-    int64_t chunk_stride = (end - begin) * plan->v_chunk;
+    int64_t chunk_stride = (end - begin) * plan->v_chunk, v_stride = plan->v_stride;
+    if (plan->spec.late) {
+        v_stride = chunk_stride;
+        chunk_stride *= plan->alpha * plan->alpha;
+    }
     float *v = hs_winograd_group_v(b, begin);
     for (int part = 0; part < plan->spec.part_count; part++) {
         if (plan->spec.factors == HS_FACTORS_FIXED)
             hs_winograd_load_fixed(b, part, begin, end, v);
         for (int i = begin; i < end && plan->spec.factors != HS_FACTORS_FIXED; i++)
-            hs_winograd_load_tile(b, b->first + i, part, v + (i - begin) * plan->v_chunk,
+            hs_winograd_load_tile(b, b->first + i, part, v + (i - begin) * plan->v_chunk, v_stride,
                                   chunk_stride);
         v += hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK) * chunk_stride;
     }
@@ -371,6 +384,32 @@ static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last
         }
 }
 
+/* M of one panel, U made late: of a chain of channels position by position and group by group. */
+static void hs_winograd_multiply_late(const hs_winograd_block *b, int panel) {
+    const hs_winograd_plan *plan = b->plan;
+    int64_t v_chunk = plan->alpha * plan->alpha * plan->v_chunk, u_chunk = 9 * plan->u_chunk;
+    for (int part = 0; part < plan->spec.part_count; part++) {
+        int chunks = hs_winograd_ceil(plan->spec.part_c[part], HS_WINO_CHUNK);
+        const float *taps = b->items->weights[part] + panel * plan->panel_floats[part];
+        for (int c = 0, count; c < chunks; c += count, taps += count * u_chunk) {
+            count = chunks - c < plan->chain ? chunks - c : plan->chain;
+            hs_winograd_late_chain chain = {.chunks = count,
+                                            .taps = taps,
+                                            .next = taps + count * u_chunk,
+                                            .m_stride = plan->m_stride,
+                                            .more = plan->part_chunk[part] + c > 0};
+            for (int group = b->from; group < b->to; group++) {
+                int begin = hs_winograd_group(b, group);
+                int rows = hs_winograd_group(b, group + 1) - begin;
+                chain.v =
+                    hs_winograd_group_v(b, begin) + (plan->part_chunk[part] + c) * rows * v_chunk;
+                chain.m = b->m + (int64_t)begin * HS_WINO_PANEL;
+                HS_KERNEL(hs_winograd_late)(rows, &chain);
+            }
+        }
+    }
+}
+
 static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
     const hs_winograd_plan *plan = b->plan;
     const hs_winograd_spec *spec = &plan->spec;
@@ -380,6 +419,7 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
         const hs_winograd_item *item = hs_winograd_item_of(b, &tile);
         int y = tile / plan->tiles_x * spec->tile, x = tile % plan->tiles_x * spec->tile;
         hs_winograd_output_tile t = {.m_stride = plan->m_stride, .row = row, .pixel = pixel};
+        t.bare = !spec->factors;
         t.rows = spec->h - y < spec->tile ? spec->h - y : spec->tile;
         t.columns = spec->w - x < spec->tile ? spec->w - x : spec->tile;
         for (int p = first; p < last; p++) {
@@ -404,7 +444,7 @@ static void hs_winograd_save(const hs_winograd_block *b, int first, int last) {
 static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan,
                               const hs_winograd_item *items, int begin, int end, float *scratch) {
     *b = (hs_winograd_block){.plan = plan, .items = items, .first = begin, .count = end - begin};
-    b->groups = hs_winograd_ceil(b->count, HS_WINO_ROWS);
+    b->groups = hs_winograd_ceil(b->count, hs_winograd_most_rows(&plan->spec));
     b->rows = b->count / b->groups;
     b->to = b->groups;
     b->head = scratch;
@@ -417,10 +457,13 @@ static void hs_winograd_start(hs_winograd_block *b, const hs_winograd_plan *plan
 
 /* The results of panels [first, last), for the groups of this task. */
 static void hs_winograd_panels(const hs_winograd_block *b, int first, int last) {
-    int step = b->plan->spec.panel_block;
-    for (int p = first; p < last && b->from < b->to; p += step) {
-        int end = p + step < last ? p + step : last;
-        hs_winograd_multiply(b, p, end);
+    const hs_winograd_spec *spec = &b->plan->spec;
+    for (int p = first; p < last && b->from < b->to; p += spec->panel_block) {
+        int end = p + spec->panel_block < last ? p + spec->panel_block : last;
+        if (spec->late)
+            hs_winograd_multiply_late(b, p);
+        else
+            hs_winograd_multiply(b, p, end);
         hs_winograd_save(b, p, end);
     }
 }

@@ -21,6 +21,11 @@
  * threads are many). The order of every sum depends on the shape alone, so results
  * do not depend on how tasks are cut for a number of threads. Maps are nhwc, dense.
  *
+ * U takes four times the memory of the weights. Where tiles are few, reading it is what takes
+ * time: it may be made late then, of plain weights for each use (winograd_late.c). With tile 4
+ * and float32 U is made without the divisors of G, the products of a point's distances to
+ * the others; A^T has them.
+ *
  * With tile 1 there are no transforms: sums tap by tap, for processors that multiply
  * matrices of bf16 (taps.c). It needs bf16; positions, blocks and panels are then its own.
  * It also runs kernels of 1x1 and stride 2. It and fixed factors may apply a norm and SiLU
@@ -74,6 +79,8 @@ typedef struct hs_winograd_spec {
     int block, panel_block; /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;  /* 0, or how to cut tasks (to measure) */
     int sharing;            /* 0: choose; 1: V of an item is made first; -1: it is not */
+    bool late;              /* with tile 4 of float32 and V shared: weights are kept plain, and
+                               each task makes U of its panels, some channels at a time */
 } hs_winograd_spec;
 
 typedef struct hs_winograd_plan {
@@ -97,7 +104,8 @@ typedef struct hs_winograd_plan {
     int64_t v_floats;                  /* V of a task, or of the merged items if it is shared */
     int64_t scratch_floats;            /* for each thread; 64-byte aligned */
     int part_chunk[HS_WINOGRAD_PARTS]; /* where a part begins in V, in 16 channels */
-    /* Transformed weights of a part: [panels][panel_floats], 64-byte aligned. */
+    /* Weights of a part, transformed or, if late, plain: [panels][panel_floats], 64-byte aligned.
+     */
     int64_t panel_floats[HS_WINOGRAD_PARTS];
 } hs_winograd_plan;
 
@@ -142,6 +150,7 @@ typedef struct hs_winograd_kernel {
     const uint16_t *half; /* NULL, or the same as bf16, which is read in place of w */
     int64_t out_stride, in_stride;
     bool flip;
+    bool late; /* not to be transformed: hs_winograd_spec */
     hs_factors factors;
 } hs_winograd_kernel;
 

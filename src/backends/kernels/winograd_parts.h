@@ -23,6 +23,7 @@
 #define HS_WINO_ROWS 2
 #endif
 #define HS_WINO_PANEL (HS_LANES * HS_WINO_VECTORS)
+#define HS_WINO_LATE_ROWS 4 /* tiles of a group where U is made late */
 /* The points of interpolation for tiles of 4: 0, +-HS_A, +-HS_B, infinity. */
 #define HS_A 0.625f
 #define HS_B 1.5f
@@ -238,6 +239,44 @@ void HS_KERNEL(hs_winograd_weights_fixed)(const hs_winograd_kernel *kernel, int 
 typedef double hs_winograd_row[3];
 const hs_winograd_row *HS_KERNEL(hs_winograd_g_of)(int tile);
 
+/* Of x = (x0, x1, x2) row i of tile 4's G without its divisors, (1, t, t^2) and (0, 0, 1), and all
+ * six of them, y. The same bits wherever U is made. */
+HS_INLINE hs_vec hs_winograd_bare_row(int i, hs_vec x0, hs_vec x1, hs_vec x2) {
+    const float t = (i < 3 ? HS_A : HS_B) * (i % 2 ? 1 : -1);
+    if (i == 0 || i == 5)
+        return i ? x2 : x0;
+    return hs_multiply_add(hs_multiply_add(x2, hs_set1(t), x1), hs_set1(t), x0);
+}
+
+HS_INLINE void hs_winograd_bare_rows(hs_vec x0, hs_vec x1, hs_vec x2, hs_vec *y) {
+    hs_vec a = hs_multiply_add(x2, hs_set1(HS_A2), x0), odd_a = HS_A * x1;
+    hs_vec b = hs_multiply_add(x2, hs_set1(HS_B2), x0), odd_b = HS_B * x1;
+    HS_KEEP(odd_a);
+    HS_KEEP(odd_b);
+    y[0] = x0;
+    y[1] = a + odd_a;
+    y[2] = a - odd_a;
+    y[3] = b + odd_b;
+    y[4] = b - odd_b;
+    y[5] = x2;
+}
+
+/*
+ * M[36][rows][PANEL] = V[chunks][36][rows][CHUNK] U, or += with `more`, where U is made on the way:
+ * tile 4, float32, 1 <= rows <= LATE_ROWS. Each result is the same bits as by
+ * hs_winograd_product.
+ */
+typedef struct hs_winograd_late_chain {
+    int chunks;
+    const float *v;
+    const float *taps; /* [chunks * CHUNK][9][PANEL] */
+    const float *next; /* those that are used next, to be asked for */
+    float *m;
+    int64_t m_stride;
+    bool more;
+} hs_winograd_late_chain;
+void HS_KERNEL(hs_winograd_late)(int rows, const hs_winograd_late_chain *c);
+
 /* The taps of channels [first, first + count) and a panel's outputs, filled up with zeros to whole
  * panels and chunks: taps[c][tap][output]. */
 typedef float hs_winograd_tap_lanes[9][HS_WINO_PANEL];
@@ -257,6 +296,7 @@ typedef struct hs_winograd_output_tile {
     float *dst, *sums, *squares;
     int64_t row, pixel;
     int rows, columns, count;
+    bool bare; /* with tile 4: U was made without G's divisors */
 } hs_winograd_output_tile;
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *t);
 

@@ -54,8 +54,8 @@ HS_INLINE void hs_winograd_bt(int tile, const hs_vec *d, hs_vec *y) {
     y[5] = d[5] - HS_P * d[3] + HS_Q * d[1];
 }
 
-/* y = A^T m. */
-HS_INLINE void hs_winograd_at(int tile, const hs_vec *m, hs_vec *y) {
+/* y = A^T m; with `bare` kernels of tile 4, whose G is not divided by N(t), this is. */
+HS_INLINE void hs_winograd_at(int tile, bool bare, const hs_vec *m, hs_vec *y) {
     if (tile == 2) {
         y[0] = m[0] + (m[1] + m[2]);
         y[1] = (m[1] - m[2]) + m[3];
@@ -77,12 +77,15 @@ HS_INLINE void hs_winograd_at(int tile, const hs_vec *m, hs_vec *y) {
         y[5] = 0.0625f * odd[0] + odd[1] + 16.0f * odd[2] + m[7];
         return;
     }
+    const float o = bare ? 1 / HS_Q : 1;
+    const float a = bare ? 1 / (2 * HS_A2 * (HS_A2 - HS_B2)) : 1;
+    const float b = bare ? 1 / (2 * HS_B2 * (HS_B2 - HS_A2)) : 1;
     hs_vec plus_a = m[1] + m[2], minus_a = m[1] - m[2];
     hs_vec plus_b = m[3] + m[4], minus_b = m[3] - m[4];
-    y[0] = m[0] + plus_a + plus_b;
-    y[1] = HS_A * minus_a + HS_B * minus_b;
-    y[2] = HS_A2 * plus_a + HS_B2 * plus_b;
-    y[3] = (HS_A2 * HS_A) * minus_a + (HS_B2 * HS_B) * minus_b + m[5];
+    y[0] = o * m[0] + a * plus_a + b * plus_b;
+    y[1] = (a * HS_A) * minus_a + (b * HS_B) * minus_b;
+    y[2] = (a * HS_A2) * plus_a + (b * HS_B2) * plus_b;
+    y[3] = (a * HS_A2 * HS_A) * minus_a + (b * HS_B2 * HS_B) * minus_b + m[5];
 }
 
 /* A tile of the input, LANES channels from c on; count < LANES: so many exist. */
@@ -284,8 +287,8 @@ HS_INLINE void hs_winograd_output_row(hs_winograd_output_rows *o, const hs_vec *
 
 /* LANES channels from k on of one tile; `rows` and `columns` are the tile's side,
  * constant, where all pixels exist, and so is `count` where all channels do. */
-HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile *o, int k,
-                                        int count, int rows, int columns, bool residual) {
+HS_INLINE void hs_winograd_output_lanes(int tile, bool bare, const hs_winograd_output_tile *o,
+                                        int k, int count, int rows, int columns, bool residual) {
     const int alpha = tile + 2;
     const int64_t row = o->row, m_stride = o->m_stride;
     const float *m = o->m + k;
@@ -296,7 +299,7 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
 #pragma GCC unroll 8
         for (int i = 0; i < alpha; i++)
             d[i] = hs_load(m + i * alpha * m_stride);
-        hs_winograd_at(tile, d, y);
+        hs_winograd_at(tile, bare, d, y);
 #pragma GCC unroll 6
         for (int i = 0; i < tile; i++)
             hs_store((float *)&t[i][x], y[i]);
@@ -311,7 +314,7 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
 #pragma GCC unroll 1
     for (int i = 0; i < rows; i++, to.dst += row) {
         hs_vec y[6];
-        hs_winograd_at(tile, t[i], y);
+        hs_winograd_at(tile, bare, t[i], y);
         hs_winograd_output_row(&to, y, columns, i == 0);
         to.residual = residual ? to.residual + row : NULL;
     }
@@ -322,29 +325,32 @@ HS_INLINE void hs_winograd_output_lanes(int tile, const hs_winograd_output_tile 
     }
 }
 
-HS_INLINE void hs_winograd_output_channels(int tile, const hs_winograd_output_tile *o,
+HS_INLINE void hs_winograd_output_channels(int tile, bool bare, const hs_winograd_output_tile *o,
                                            bool residual) {
     int k = 0;
     if (o->rows == tile && o->columns == tile)
         for (; k + HS_LANES <= o->count; k += HS_LANES)
-            hs_winograd_output_lanes(tile, o, k, HS_LANES, tile, tile, residual);
+            hs_winograd_output_lanes(tile, bare, o, k, HS_LANES, tile, tile, residual);
     for (; k < o->count; k += HS_LANES)
-        hs_winograd_output_lanes(tile, o, k, o->count - k < HS_LANES ? o->count - k : HS_LANES,
-                                 o->rows, o->columns, residual);
+        hs_winograd_output_lanes(tile, bare, o, k,
+                                 o->count - k < HS_LANES ? o->count - k : HS_LANES, o->rows,
+                                 o->columns, residual);
 }
 
-HS_INLINE void hs_winograd_output_any(int tile, const hs_winograd_output_tile *o) {
+HS_INLINE void hs_winograd_output_any(int tile, bool bare, const hs_winograd_output_tile *o) {
     if (o->residual)
-        hs_winograd_output_channels(tile, o, true);
+        hs_winograd_output_channels(tile, bare, o, true);
     else
-        hs_winograd_output_channels(tile, o, false);
+        hs_winograd_output_channels(tile, bare, o, false);
 }
 
 void HS_KERNEL(hs_winograd_output)(int tile, const hs_winograd_output_tile *o) {
-    if (tile == 4)
-        hs_winograd_output_any(4, o);
+    if (tile == 4 && o->bare)
+        hs_winograd_output_any(4, true, o);
+    else if (tile == 4)
+        hs_winograd_output_any(4, false, o);
     else if (tile == 6)
-        hs_winograd_output_any(6, o);
+        hs_winograd_output_any(6, false, o);
     else
-        hs_winograd_output_any(2, o);
+        hs_winograd_output_any(2, false, o);
 }

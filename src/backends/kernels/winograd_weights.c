@@ -95,9 +95,31 @@ HS_INLINE void hs_winograd_one_kernel(int tile, const hs_winograd_lanes *g,
     }
 }
 
+/* U of one input channel and a panel, in float32, tile 4. */
+HS_INLINE void hs_winograd_bare_kernel(const hs_winograd_tap_lanes taps, float *u, int64_t stride) {
+    for (int k = 0; k < HS_WINO_PANEL; k += HS_LANES)
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) {
+            hs_vec half[3], row[6];
+#pragma GCC unroll 3
+            for (int x = 0; x < 3; x++)
+                half[x] = hs_winograd_bare_row(y, hs_load(taps[x] + k), hs_load(taps[3 + x] + k),
+                                               hs_load(taps[6 + x] + k));
+            hs_winograd_bare_rows(half[0], half[1], half[2], row);
+#pragma GCC unroll 6
+            for (int x = 0; x < 6; x++)
+                hs_store(u + (6 * y + x) * stride + k, row[x]);
+        }
+}
+
 void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel, float *packed) {
     if (kernel->tile == 1) {
         HS_KERNEL(hs_taps_weights)(kernel, panel, packed);
+        return;
+    }
+    if (kernel->late) {
+        HS_KERNEL(hs_winograd_taps)
+        (kernel, panel, 0, kernel->in_c, (hs_winograd_tap_lanes *)packed);
         return;
     }
     if (kernel->factors == HS_FACTORS_FIXED) {
@@ -119,6 +141,10 @@ void HS_KERNEL(hs_winograd_weights)(const hs_winograd_kernel *kernel, int panel,
         if (c % HS_WINO_CHUNK == 0) {
             HS_KERNEL(hs_winograd_taps)
             (kernel, panel, c, rest < HS_WINO_CHUNK ? rest : HS_WINO_CHUNK, taps);
+        }
+        if (kernel->tile == 4 && !bf16) {
+            hs_winograd_bare_kernel(taps[c % HS_WINO_CHUNK], packed + c * row, stride);
+            continue;
         }
         for (int tap = 0; tap < 9; tap++)
             for (int k = 0; k < HS_WINO_PANEL; k++)

@@ -25,6 +25,11 @@ typedef struct hs_od_conv_spec {
 int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
                     int64_t pixels, int64_t largest);
 
+/* Whether weights for tile 4 are kept plain, and U is made late (hs_winograd_spec). That changes no
+ * bit of the results. */
+bool hs_od_conv_late(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
+                     int64_t pixels, int64_t largest, int items);
+
 /* Whether transformed weights of `bytes` in all, for maps of `tiles` tiles, are made anew in
  * every pass rather than kept. `model`: bytes of all weights in float32. */
 bool hs_od_conv_fresh(const hs_winograd_spec *spec, int64_t tiles, int64_t bytes, int64_t model);

@@ -45,17 +45,27 @@
  * Transformed weights take 4 times (tile 4) or 1.8 times (tile 2) the memory of
  * plain ones; hs_od_conv_fresh says where they are not kept. Where channels are
  * many and pixels few, weights are most of a model's memory: there, at 16^2 and
- * below, tile 2 is taken although tile 4 is faster. (CelebA-HQ-256 on Zen 3: with the
- * direct convolution there 738 MiB and 1 706 ms, with tile 2 856 and 1 693, with tile
- * 4 at 16^2 1 207 and 1 614. A network that is nothing but such layers, the anime
- * faces' at 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, with tile 4 at 16^2 826 and
- * 86.) So what such a map is in its network counts: where it is at least a 64th of the
- * largest one, its convolutions are a quarter of the work, not a hundredth, and batches
- * are large. These take tile 4 (the anime faces: 340 MiB more; sixteen images 0.87 of the
- * time with AVX2 and 0.89 on Zen 4, one the same and 1.10). A handful of channels is left to
- * the direct convolution, but for a handful of outputs of a large map: the last convolution of a
- * network (on Zen 4 128->3 at 256^2 and 64^2 1.3 and 1.5 times as fast as direct, 32->3 at 32^2
- * 1.3).
+ * below, tile 2 is taken although tile 4 is faster: by AVX2, and by rounded factors. (CelebA-HQ-256
+ * on Zen 3: with the direct convolution there 738 MiB and 1 706 ms, with tile 2 856 and 1 693, with
+ * tile 4 at 16^2 1 207 and 1 614. A network that is nothing but such layers, the anime faces' at
+ * 64^2, batch 1: 664 MiB and 154 ms, 782 and 120, with tile 4 at 16^2 826 and 86.) So what such a
+ * map is in its network counts: where it is at least a 64th of the largest one, its convolutions
+ * are a quarter of the work, not a hundredth, and batches are large. These take tile 4 (the anime
+ * faces: 340 MiB more; sixteen images 0.87 of the time with AVX2 and 0.89 on Zen 4, one the same
+ * and 1.10).
+ *
+ * Float32 with AVX-512 need not choose: U of tile 4 is made late, of plain weights in registers
+ * (kernels/winograd_late.c). On Zen 4, one thread, GFLOP/s with U kept and late: 128->128 @8^2
+ * 376 and 320 from the cache, 512->512 @8^2 160 and 250 to 310, @16^2 405 and 320, where tile 2
+ * has 230. On two threads an image of avatars32 takes 2.17 ms for 2.51, of the anime faces 50.6 ms
+ * for 63.3; of the latter two images 109 for 111, three 173 for 171, four 232 for 222. So U is
+ * late where a batch has 8 tiles at most, and wherever tile 2 was taken (CelebA-HQ-256 0.94 to
+ * 0.96 of the time, 924 -> 804 MiB). 16 registers do not hold the sums: with AVX2 512->512
+ * @8^2 had 175 and 115 to 135.
+ *
+ * A handful of channels is left to the direct convolution, but for a handful of outputs of a large
+ * map: the last convolution of a network (on Zen 4 128->3 at 256^2 and 64^2 1.3 and 1.5 times as
+ * fast as direct, 32->3 at 32^2 1.3).
  *
  * Tile 6 has four times the error of tile 4, too much for float32's tolerances: it is for
  * fixed factors (--precision fast without AMX), where maps are large and kernels are not.
@@ -98,7 +108,11 @@ typedef struct hs_od_conv_row {
     int64_t kernels; /* inputs times outputs: at most */
     int tile;
     int64_t share; /* 0, or the network's largest map is at most so many times this one */
+    int late;      /* 0, or U is made late where the batch has at most so many tiles; HS_OD_ALWAYS:
+                      the row is for such convolutions only. Of float32 */
 } hs_od_conv_row;
+
+#define HS_OD_ALWAYS INT_MAX
 
 /* The first row that fits; the first one of a table is for fixed factors alone. */
 static const hs_od_conv_row hs_od_conv_avx512[] = {
@@ -106,7 +120,8 @@ static const hs_od_conv_row hs_od_conv_avx512[] = {
     {1024, 32, 1, INT64_MAX, 4},
     {256, 32, 32, 256 * 768, 4},
     {64, 32, 32, 64 * 64, 4},
-    {64, 32, 32, INT64_MAX, 4, .share = 64},
+    {64, 32, 32, INT64_MAX, 4, .share = 64, .late = 8},
+    {64, 32, 32, INT64_MAX, 4, .late = HS_OD_ALWAYS},
     {64, 32, 32, INT64_MAX, 2},
     {0, 0, 0, INT64_MAX, 0},
 };
@@ -122,8 +137,9 @@ static const hs_od_conv_row hs_od_conv_avx2[] = {
 /* Without fused multiply-add oneDNN's own kernels were not measured. */
 static const hs_od_conv_row hs_od_conv_generic[] = {{0, 0, 0, INT64_MAX, 0}};
 
-int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
-                    int64_t pixels, int64_t largest) {
+static const hs_od_conv_row *hs_od_conv_find(const hs_kernels *kernels, hs_factors factors,
+                                             int64_t in_c, int64_t out_c, int64_t pixels,
+                                             int64_t largest) {
     const hs_od_conv_row *row = hs_od_conv_generic;
     const char *isa = kernels->isa;
     if (!strncmp(isa, "avx512", 6) || !strcmp(isa, "amx"))
@@ -131,9 +147,22 @@ int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c,
     else if (!strncmp(isa, "avx", 3))
         row = hs_od_conv_avx2 + (factors != HS_FACTORS_FIXED);
     while (pixels < row->pixels || in_c < row->in || out_c < row->out ||
-           in_c * out_c > row->kernels || (row->share && pixels * row->share < largest))
+           in_c * out_c > row->kernels || (row->share && pixels * row->share < largest) ||
+           (row->late == HS_OD_ALWAYS && factors))
         row++;
-    return row->tile;
+    return row;
+}
+
+int hs_od_conv_tile(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
+                    int64_t pixels, int64_t largest) {
+    return hs_od_conv_find(kernels, factors, in_c, out_c, pixels, largest)->tile;
+}
+
+bool hs_od_conv_late(const hs_kernels *kernels, hs_factors factors, int64_t in_c, int64_t out_c,
+                     int64_t pixels, int64_t largest, int items) {
+    const hs_od_conv_row *row = hs_od_conv_find(kernels, factors, in_c, out_c, pixels, largest);
+    int64_t tiles = items * ((pixels + 15) / 16);
+    return factors == HS_FACTORS_F32 && row->tile == 4 && tiles <= row->late;
 }
 
 /*

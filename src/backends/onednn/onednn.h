@@ -230,10 +230,12 @@ hs_status hs_od_weight_conv(hs_od_planner *p, hs_value weight, int first, int ch
 typedef struct hs_od_winograd_weight {
     int tile, taps; /* 9; with tiles 0 (kernels/conv_fixed.h) and 1 as the kernel has */
     int panels;     /* 0: the weight is of another kind */
+    int panel;      /* outputs of a panel; 0 with tile 0 */
     int64_t panel_floats;
     int64_t outputs, inputs; /* of the whole kernel, o,i,h,w */
     int first, channels;     /* slice of the inputs */
     bool adjoint;            /* these are then the outputs, and the kernel is flipped */
+    bool late;               /* kept plain: hs_winograd_spec */
     hs_factors factors;
 } hs_od_winograd_weight;
 /* That share as it lies in the plain kernel. */

@@ -112,7 +112,7 @@ static bool hs_od_same_weight(const hs_od_weight *a, const hs_od_weight *b) {
            a->floats == b->floats && a->winograd.tile == b->winograd.tile &&
            a->winograd.taps == b->winograd.taps && a->winograd.panels == b->winograd.panels &&
            a->winograd.first == b->winograd.first && a->winograd.channels == b->winograd.channels &&
-           a->winograd.adjoint == b->winograd.adjoint &&
+           a->winograd.adjoint == b->winograd.adjoint && a->winograd.late == b->winograd.late &&
            a->winograd.factors == b->winograd.factors &&
            (a->plain || a->winograd.panels || dnnl_memory_desc_equal(&a->md, &b->md));
 }
@@ -191,6 +191,7 @@ hs_winograd_kernel hs_od_winograd_kernel(const hs_od_winograd_weight *winograd,
         .out_stride = adjoint ? taps : row,
         .in_stride = adjoint ? row : taps,
         .flip = adjoint,
+        .late = winograd->late,
         .factors = winograd->factors,
     };
 }

@@ -214,6 +214,8 @@ static void hs_od_cut_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int t
     for (int i = 0; i < count; i++)
         spec.part_c[i] = parts[i].channels;
     spec.factors = hs_od_factors(p, s->in_c, s->out_c);
+    spec.late = tile > 1 && hs_od_conv_late(p->exec->kernels, spec.factors, s->in_c, s->out_c,
+                                            s->out_h * s->out_w, p->largest_map, w->n);
     p->exec->kernels->winograd_make(&spec, &w->plan);
     int64_t floats = w->plan.scratch_floats + (s->norm ? hs_od_lines_floats(w) : 0);
     hs_od_need_scratch(p, floats * (int64_t)sizeof(float));
@@ -261,12 +263,14 @@ static void hs_od_describe_weights(hs_od_planner *p, const hs_od_conv_spec *s,
             .taps = (int)(kernel->dim[2] * kernel->dim[3]),
             .factors = w->plan.spec.factors,
             .panels = w->plan.panels,
+            .panel = w->plan.panel,
             .panel_floats = w->plan.panel_floats[i],
             .outputs = kernel->dim[0],
             .inputs = kernel->dim[1],
             .first = s->adjoint ? s->first : parts[i].first,
             .channels = s->adjoint ? s->channels : parts[i].channels,
             .adjoint = s->adjoint,
+            .late = w->plan.spec.late,
         };
         bytes += w->plan.panels * w->plan.panel_floats[i] * (int64_t)sizeof(float);
     }
