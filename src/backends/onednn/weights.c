@@ -224,13 +224,15 @@ typedef struct hs_od_conversion {
     hs_error *errors;  /* [team] */
 } hs_od_conversion;
 
-/* Clean pages of a mapped file can be read again; see hs_tensor.mapped. */
-static void hs_od_let_go(const hs_tensor *tensor) {
+/* Clean pages of a mapped file can be read again; see hs_tensor.mapped. Those of values
+ * [first, first + count). */
+static void hs_od_let_go(const hs_tensor *tensor, int64_t first, int64_t count) {
     if (!tensor->mapped)
         return;
-    uintptr_t page = 4096;
-    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)tensor->data + (uintptr_t)hs_tensor_bytes(tensor)) / page * page;
+    uintptr_t page = 4096, size = (uintptr_t)(hs_tensor_bytes(tensor) / hs_tensor_count(tensor));
+    uintptr_t data = (uintptr_t)tensor->data + (uintptr_t)first * size;
+    uintptr_t begin = (data + page - 1) / page * page;
+    uintptr_t end = (data + (uintptr_t)count * size) / page * page;
     if (end > begin)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
@@ -292,40 +294,73 @@ static void hs_od_transform(const hs_od_conversion *c, const hs_od_weight *w, co
         c->kernels->winograd_weights(&kernel, panel, w->data + panel * w->winograd.panel_floats);
 }
 
-static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *w, hs_error *err) {
-    const hs_tensor *tensor = w->tensor;
-    int64_t count = hs_tensor_count(tensor);
-    float *widened = NULL;
-    const float *plain = tensor->data;
-    if (tensor->dtype != HS_F32 || (uintptr_t)tensor->data % sizeof(float)) {
-        float *room =
-            w->plain && !w->half ? w->data : (widened = hs_alloc_aligned((size_t)count, 4));
-        if (!room)
-            return hs_fail_memory(err, (size_t)count * 4);
-        hs_status status = hs_tensor_to_f32(tensor, 0, count, room, err);
-        if (status != HS_OK) {
-            free(widened);
-            return status;
-        }
-        plain = room;
+/* Values [first, first + count) of the tensor as float32: in `room`, or where they lie if they are
+ * such and there is none. */
+static hs_status hs_od_widen(const hs_tensor *tensor, int64_t first, int64_t count, float *room,
+                             const float **out, hs_error *err) {
+    *out = (const float *)tensor->data + first;
+    if (room) {
+        HS_TRY(hs_tensor_to_f32(tensor, first, count, room, err));
+        *out = room;
     }
-    hs_status status = HS_OK;
-    int64_t bad = hs_tensor_first_bad(plain, count);
+    int64_t bad = hs_tensor_first_bad(*out, count);
     if (bad >= 0)
-        status =
-            hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
-                    tensor->name, (long long)bad, (double)plain[bad]);
-    else if (w->winograd.panels)
+        return hs_fail(err, HS_ERROR_NUMERIC, "tensor %s: value %lld is %g, expected a finite one",
+                       tensor->name, (long long)(first + bad), (double)(*out)[bad]);
+    return HS_OK;
+}
+
+/* Panel by panel, so that what is widened is never the whole tensor. */
+static hs_status hs_od_convert_panels(hs_od_conversion *c, hs_od_weight *w, float *room,
+                                      hs_error *err) {
+    const hs_od_winograd_weight *winograd = &w->winograd;
+    int64_t row = winograd->inputs * winograd->taps;
+    for (int panel = 0; panel < winograd->panels; panel++) {
+        int64_t first = (int64_t)panel * winograd->panel, rows = winograd->outputs - first;
+        rows = rows < winograd->panel ? rows : winograd->panel;
+        const float *plain;
+        HS_TRY(hs_od_widen(w->tensor, first * row, rows * row, room, &plain, err));
+        hs_winograd_kernel kernel = hs_od_winograd_kernel(winograd, plain);
+        kernel.out_c = (int)rows;
+        c->kernels->winograd_weights(&kernel, 0, w->data + panel * winograd->panel_floats);
+        hs_od_let_go(w->tensor, first * row, rows * row);
+    }
+    return HS_OK;
+}
+
+static hs_status hs_od_convert_whole(hs_od_conversion *c, int rank, hs_od_weight *w, float *room,
+                                     hs_error *err) {
+    int64_t count = hs_tensor_count(w->tensor);
+    const float *plain;
+    HS_TRY(hs_od_widen(w->tensor, 0, count, room, &plain, err));
+    if (w->winograd.panels)
         hs_od_transform(c, w, plain);
     else if (!w->plain)
-        status = hs_od_reorder(c, rank, w, plain, err);
+        return hs_od_reorder(c, rank, w, plain, err);
     else if (w->half)
         for (int64_t i = 0; i < count; i++)
             ((uint16_t *)w->data)[i] = hs_f32_to_bf16(plain[i]);
     else if (plain != w->data)
         memcpy(w->data, plain, (size_t)count * 4);
+    return HS_OK;
+}
+
+static hs_status hs_od_convert_one(hs_od_conversion *c, int rank, hs_od_weight *w, hs_error *err) {
+    const hs_tensor *tensor = w->tensor;
+    int64_t count = hs_tensor_count(tensor);
+    bool in_panels = w->winograd.panel && !w->winograd.adjoint;
+    float *room = NULL, *widened = NULL;
+    if (tensor->dtype != HS_F32 || (uintptr_t)tensor->data % sizeof(float)) {
+        int64_t floats =
+            in_panels ? w->winograd.panel * w->winograd.inputs * w->winograd.taps : count;
+        room = w->plain && !w->half ? w->data : (widened = hs_alloc_aligned((size_t)floats, 4));
+        if (!room)
+            return hs_fail_memory(err, (size_t)floats * 4);
+    }
+    hs_status status = in_panels ? hs_od_convert_panels(c, w, room, err)
+                                 : hs_od_convert_whole(c, rank, w, room, err);
     free(widened);
-    hs_od_let_go(tensor);
+    hs_od_let_go(tensor, 0, count);
     return status;
 }
 
