@@ -43,6 +43,7 @@ set(SOURCES
   backends/onednn/resample.c
   backends/onednn/small.c
   backends/onednn/transfer.c
+  backends/onednn/walk.c
   backends/onednn/weights.c
   backends/onednn/winograd.c
   backends/ref/ref.c

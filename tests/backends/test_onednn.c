@@ -314,26 +314,61 @@ static void test_unets(void **state) {
         }
 }
 
-static void test_threads_and_batch_change_nothing(void **state) {
+/* Maps of 24 x 24 are small: a step runs for all items. Those of 64 x 64 are not. */
+static void check_threads_and_batch(int size) {
     int64_t one_total, total;
     hs_value outputs[3];
     hs_net one = net_new(), five = net_new();
-    net_unet(&one, 1, 16, 24, false, outputs);
+    net_unet(&one, 1, 16, size, false, outputs);
     float *reference = net_run(&hs_backend_onednn, one.graph, 1, outputs, 2, 1, &one_total);
     for (int threads = 2; threads <= 5; threads++) {
         float *again = net_run(&hs_backend_onednn, one.graph, threads, outputs, 2, 3, &total);
         assert_memory_equal(again, reference, (size_t)total * sizeof *again);
         free(again);
     }
-    net_unet(&five, 5, 16, 24, false, outputs);
-    float *batch = net_run(&hs_backend_onednn, five.graph, 2, outputs, 2, 1, &total);
-    int64_t h = hs_shape_count(&five.graph->nodes[outputs[0]].shape) / 5;
-    assert_memory_equal(batch, reference, (size_t)h * sizeof *batch);
-    assert_memory_equal(batch + 5 * h, reference + h, (size_t)(one_total - h) * sizeof *batch);
-    free(batch);
+    net_unet(&five, 5, 16, size, false, outputs);
+    for (int threads = 1; threads <= 5; threads++) {
+        float *batch = net_run(&hs_backend_onednn, five.graph, threads, outputs, 2, 2, &total);
+        int64_t h = hs_shape_count(&five.graph->nodes[outputs[0]].shape) / 5;
+        assert_memory_equal(batch, reference, (size_t)h * sizeof *batch);
+        assert_memory_equal(batch + 5 * h, reference + h, (size_t)(one_total - h) * sizeof *batch);
+        free(batch);
+    }
     free(reference);
     net_free(&five);
     net_free(&one);
+}
+
+static void test_threads_and_batch_change_nothing(void **state) {
+    check_threads_and_batch(24);
+    check_threads_and_batch(64);
+}
+
+/* Every item of every step is run once, each of its steps in order; large maps in windows of as
+ * many items as there are threads. */
+static void test_walk(void **state) {
+    enum { items = 5 };
+    hs_error err;
+    hs_exec *exec;
+    hs_value outputs[3];
+    hs_net net = net_new();
+    net_unet(&net, items, 16, 64, false, outputs);
+    hs_plan_options options = {.threads = 2, .outputs = outputs, .output_count = 2};
+    assert_ok(hs_backend_onednn.plan(net.graph, &options, &exec, &err));
+    int next[items] = {0}, windows = 0;
+    for (int i = 0; i < exec->visit_count; i++) {
+        const hs_od_visit *visit = &exec->walk[i];
+        int count = visit->count ? visit->count : items;
+        windows += visit->count > 0;
+        assert_true(!visit->count || count == 2 || (count == 1 && visit->first == 4));
+        for (int item = visit->first; item < visit->first + count; item++)
+            assert_int_equal(next[item]++, visit->step);
+    }
+    for (int item = 0; item < items; item++)
+        assert_int_equal(next[item], exec->step_count);
+    assert_true(windows > 6);
+    hs_backend_onednn.free(exec);
+    net_free(&net);
 }
 
 /* All that one item of a batch is made from lies together, what all share behind the last one. */
@@ -423,6 +458,7 @@ int main(void) {
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_unets),
         cmocka_unit_test(test_threads_and_batch_change_nothing),
+        cmocka_unit_test(test_walk),
         cmocka_unit_test(test_items_lie_together),
         cmocka_unit_test(test_bad_weights_are_named),
         cmocka_unit_test(test_unbound_input),

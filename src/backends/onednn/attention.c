@@ -32,9 +32,10 @@ void hs_od_transpose_tokens(const float *tokens, int64_t stride, int count, int 
     }
 }
 
-static void hs_od_run_keys(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_keys(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                           int rank) {
     const hs_od_attention *s = *(hs_od_attention *const *)(step + 1);
-    for (int task; (task = hs_team_next(team, s->n * s->heads)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->heads)) >= 0;) {
         int item = task / s->heads, head = task % s->heads;
         const float *k = hs_od_item(exec, s->k, item) + head * s->channels;
         hs_od_transpose_tokens(k, s->stride, s->tokens, s->channels,
@@ -42,12 +43,12 @@ static void hs_od_run_keys(const hs_exec *exec, const hs_od_step *step, hs_team 
     }
 }
 
-static void hs_od_run_attention(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                                int rank) {
+static void hs_od_run_attention(const hs_exec *exec, const hs_od_step *step,
+                                const hs_od_window *window, int rank) {
     const hs_od_attention *s = (const hs_od_attention *)step;
     int blocks = (s->tokens + HS_QUERY_ROWS - 1) / HS_QUERY_ROWS;
     float *scores = hs_od_scratch(exec, rank);
-    for (int task; (task = hs_team_next(team, s->n * s->heads * blocks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->heads * blocks)) >= 0;) {
         int block = task % blocks, head = task / blocks % s->heads;
         int item = task / blocks / s->heads;
         int first = block * HS_QUERY_ROWS;
@@ -73,6 +74,7 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value) {
     hs_od_step *keys, *step;
     HS_TRY(
         hs_od_new_step(p, sizeof *keys + sizeof(hs_od_attention *), hs_od_run_keys, value, &keys));
+    keys->group = 1;
     hs_od_attention *s = hs_arena_alloc(&p->exec->memory, 1, sizeof *s);
     if (!s)
         return hs_fail_memory(p->err, sizeof *s);
@@ -96,6 +98,7 @@ hs_status hs_od_plan_attention(hs_od_planner *p, hs_value value) {
     hs_od_need_scratch(p, (int64_t)HS_QUERY_ROWS * s->tokens * (int64_t)sizeof(float));
 
     HS_TRY(hs_od_new_step(p, sizeof *step, hs_od_run_attention, value, &step));
+    step->group = 1;
     s->base = *step;
     p->exec->steps[p->exec->step_count - 1] = &s->base;
     HS_TRY(hs_od_make_place(p, value));

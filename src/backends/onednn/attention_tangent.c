@@ -62,9 +62,10 @@ static void hs_od_turn(const hs_exec *exec, const hs_od_attention_tangent *s, hs
 }
 
 /* left: k (tangent) or v (cotangent); right: dk of each item. */
-static void hs_od_run_turn(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_turn(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                           int rank) {
     const hs_od_attention_tangent *s = *(hs_od_attention_tangent *const *)(step + 1);
-    for (int task; (task = hs_team_next(team, s->n * s->heads)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->heads)) >= 0;) {
         int item = task / s->heads, head = task % s->heads;
         if (item < s->left_rows)
             hs_od_turn(exec, s, s->adjoint ? s->v : s->k, s->left, item, head);
@@ -144,9 +145,10 @@ static void hs_od_cotangent_block(const hs_exec *exec, const hs_od_attention_tan
                         hs_od_item(exec, s->dst, b->item) + b->at, s->stride);
 }
 
-static void hs_od_run_spread(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_spread(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_attention_tangent *s = *(hs_od_attention_tangent *const *)(step + 1);
-    for (int task; (task = hs_team_next(team, s->n * s->heads * s->blocks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->heads * s->blocks)) >= 0;) {
         hs_od_block b = hs_od_block_of(s, task);
         float *out = hs_od_piece(exec, s->spread, b.item) +
                      ((int64_t)b.head * s->tokens + b.first) * s->tokens;
@@ -154,11 +156,11 @@ static void hs_od_run_spread(const hs_exec *exec, const hs_od_step *step, hs_tea
     }
 }
 
-static void hs_od_run_attention_tangent(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                                        int rank) {
+static void hs_od_run_attention_tangent(const hs_exec *exec, const hs_od_step *step,
+                                        const hs_od_window *window, int rank) {
     const hs_od_attention_tangent *s = (const hs_od_attention_tangent *)step;
     float *scores = hs_od_scratch(exec, rank), *more = scores + HS_BLOCK_ROWS * s->tokens;
-    for (int task; (task = hs_team_next(team, s->n * s->heads * s->blocks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->heads * s->blocks)) >= 0;) {
         hs_od_block b = hs_od_block_of(s, task);
         if (s->adjoint)
             hs_od_cotangent_block(exec, s, &b, scores);

@@ -55,10 +55,10 @@ static void hs_od_add_band(float *restrict dst, const float *restrict band, int6
         dst[i] += band[i];
 }
 
-static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_conv *c = (const hs_od_conv *)step;
-    int tasks = c->n * c->band_count;
-    for (int task; (task = hs_team_next(team, tasks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, c->n, c->band_count)) >= 0;) {
         int item = task / c->band_count;
         const hs_od_band *band = &c->bands[task % c->band_count];
         const hs_od_variant *variant = &c->variants[band->variant];
@@ -286,6 +286,7 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
     if (hs_od_is_narrow(p, s))
         return hs_od_plan_narrow(p, s, residual, item_bias);
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_conv), hs_od_run_conv2d, s->value, &step));
+    step->group = 1;
     hs_od_conv *c = (hs_od_conv *)step;
     step->destroy = hs_od_destroy_conv2d;
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;

@@ -16,10 +16,10 @@ typedef struct hs_od_fixed {
     int sums; /* buffer [n, units, 2, out_c], or -1 */
 } hs_od_fixed;
 
-static void hs_od_run_fixed(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_fixed(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                            int rank) {
     const hs_od_fixed *f = (const hs_od_fixed *)step;
-    int tasks = f->n * f->plan.task_count;
-    for (int task; (task = hs_team_next(team, tasks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, f->n, f->plan.task_count)) >= 0;) {
         int number = task / f->plan.task_count;
         hs_winograd_item item = {.dst = hs_od_item(exec, f->dst, number), .bias = f->bias};
         for (int i = 0; i < f->plan.spec.part_count; i++) {
@@ -76,6 +76,7 @@ hs_status hs_od_plan_fixed(hs_od_planner *p, const hs_od_conv_spec *s, const hs_
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_fixed), hs_od_run_fixed, s->value, &step));
+    step->group = 1;
     hs_od_fixed *f = (hs_od_fixed *)step;
     f->n = (int)hs_od_node(p, s->value)->shape.dim[0];
     f->dst = p->place[s->value];

@@ -46,11 +46,11 @@ static void hs_od_slope(const hs_exec *exec, const hs_od_pointwise *s, int rank,
                                 zero, zero, zero, one, s->act);
 }
 
-static void hs_od_run_pointwise(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                                int rank) {
+static void hs_od_run_pointwise(const hs_exec *exec, const hs_od_step *step,
+                                const hs_od_window *window, int rank) {
     const hs_od_pointwise *s = (const hs_od_pointwise *)step;
     float *a = hs_od_scratch(exec, rank), *b = a + s->channels;
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->chunks)) >= 0;) {
         int item = task / s->chunks;
         int64_t first = task % s->chunks * s->chunk;
         int64_t pixels = s->pixels - first < s->chunk ? s->pixels - first : s->chunk;
@@ -78,6 +78,7 @@ hs_status hs_od_plan_elementwise(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_pointwise), hs_od_run_pointwise, value, &step));
+    step->group = 1;
     hs_od_pointwise *s = (hs_od_pointwise *)step;
     hs_shape shape = hs_od_shape(p, value);
     s->op = node->op;

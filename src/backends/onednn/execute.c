@@ -8,23 +8,29 @@ void hs_od_fail(const hs_exec *exec, dnnl_status_t status) {
     atomic_store(&((hs_exec *)exec)->failed, (int)status);
 }
 
-static void hs_od_pass(void *ctx, int step, hs_team *team, int rank) {
+static void hs_od_pass(void *ctx, int visit, hs_team *team, int rank) {
     const hs_exec *exec = ctx;
-    exec->steps[step]->run(exec, exec->steps[step], team, rank);
+    const hs_od_visit *v = &exec->walk[visit];
+    hs_od_window window = {team, v->first, v->count};
+    exec->steps[v->step]->run(exec, exec->steps[v->step], &window, rank);
 }
 
-/* A list of one step: what is timed alone. */
+/* A list of one visit: what is timed alone. */
 static void hs_od_profiled_step(void *ctx, int step, hs_team *team, int rank) {
     const hs_exec *exec = ctx;
-    hs_od_pass(ctx, exec->profiled_step, team, rank);
+    hs_od_pass(ctx, exec->profiled_visit, team, rank);
 }
 
 static void hs_od_profiled_pass(hs_exec *exec) {
+    int items = hs_od_items(exec);
     hs_od_profile_begin(exec->profile);
-    for (int i = 0; i < exec->step_count; i++) {
-        exec->profiled_step = i;
+    for (int i = 0; i < exec->visit_count; i++) {
+        const hs_od_visit *v = &exec->walk[i];
+        exec->profiled_visit = i;
         hs_crew_run(exec->crew, 1, hs_od_profiled_step, exec);
-        hs_od_profile_end_step(exec->profile, exec->steps[i]);
+        hs_od_profile_end_step(exec->profile, exec->steps[v->step],
+                               v->count ? (double)v->count / items : 1,
+                               !v->count || v->first + v->count == items);
     }
 }
 
@@ -51,7 +57,7 @@ static hs_status hs_od_execute(hs_exec *exec, const hs_binding *inputs, int inpu
     if (exec->profile)
         hs_od_profiled_pass(exec);
     else
-        hs_crew_run(exec->crew, exec->step_count, hs_od_pass, exec);
+        hs_crew_run(exec->crew, exec->visit_count, hs_od_pass, exec);
     int failed = atomic_load(&exec->failed);
     if (failed)
         return hs_od_dnnl_error(err, "pass", (dnnl_status_t)failed);

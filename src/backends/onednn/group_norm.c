@@ -57,9 +57,10 @@ static void hs_od_add_tiles(const hs_exec *exec, const hs_od_norm *s, int part, 
     }
 }
 
-static void hs_od_run_sums(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_sums(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                           int rank) {
     const hs_od_norm *s = *(hs_od_norm *const *)(step + 1);
-    for (int task; (task = hs_team_next(team, s->n * s->sum_chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->sum_chunks)) >= 0;) {
         int item = task / s->sum_chunks, chunk = task % s->sum_chunks;
         double *sum = hs_od_sums(exec, s, item, chunk), *sumsq = sum + s->channels;
         for (int c = 0; c < 2 * s->channels; c++)
@@ -136,14 +137,15 @@ static void hs_od_slope_part(const hs_exec *exec, const hs_od_norm *s, const flo
                                 a, a + s->channels, zero, zero, one, s->act);
 }
 
-static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                           int rank) {
     const hs_od_norm *s = (const hs_od_norm *)step;
     float *a = hs_od_scratch(exec, rank), *b = a + s->channels, *lines = b + s->channels;
     float *slope = NULL;
     for (int c = 0; c < 2 * s->channels; c++)
         lines[2 * s->channels + c] = c >= s->channels;
     int ready = -1; /* the item that a, b and the lines belong to */
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->chunks)) >= 0;) {
         int item = task / s->chunks, chunk = task % s->chunks;
         if (item != ready) {
             hs_od_norm_coefficients(exec, s, item, false, a, b);
@@ -166,9 +168,10 @@ static void hs_od_run_norm(const hs_exec *exec, const hs_od_step *step, hs_team 
     }
 }
 
-static void hs_od_run_stats(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_stats(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                            int rank) {
     const hs_od_norm *s = (const hs_od_norm *)step;
-    for (int item; (item = hs_team_next(team, s->n)) >= 0;)
+    for (int item; (item = hs_od_next(window, s->n, 1)) >= 0;)
         for (int g = 0; g < s->groups; g++) {
             double mean, inverse;
             hs_od_group_stats(exec, s, item, g, &mean, &inverse);
@@ -232,6 +235,7 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     hs_od_step *sums, *step;
     const hs_node *norm;
     HS_TRY(hs_od_new_step(p, sizeof *sums + sizeof(hs_od_norm *), hs_od_run_sums, value, &sums));
+    sums->group = 1;
     hs_od_norm *s = hs_arena_alloc(&p->exec->memory, 1, sizeof *s);
     if (!s)
         return hs_fail_memory(p->err, sizeof *s);
@@ -266,6 +270,7 @@ hs_status hs_od_plan_group_norm(hs_od_planner *p, hs_value value) {
     }
     bool stats = norm->op == HS_OP_GROUP_NORM_STATS;
     HS_TRY(hs_od_new_step(p, sizeof *step, stats ? hs_od_run_stats : hs_od_run_norm, value, &step));
+    step->group = 1;
     step->kind = "group_norm";
     s->base = *step; /* the second step is the struct that both share */
     p->exec->steps[p->exec->step_count - 1] = &s->base;

@@ -21,9 +21,10 @@ typedef struct hs_od_linear {
     hs_od_linear_part *parts;
 } hs_od_linear;
 
-static void hs_od_run_linear(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_linear(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_linear *s = (const hs_od_linear *)step;
-    for (int task; (task = hs_team_next(team, s->tasks)) >= 0;) {
+    for (int task; (task = hs_team_next(window->team, s->tasks)) >= 0;) {
         int i = s->part_count - 1;
         while (s->parts[i].first_task > task)
             i--;

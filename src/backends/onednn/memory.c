@@ -21,8 +21,7 @@ static int64_t hs_od_piece_bytes(const hs_od_buffer *buffer) {
     return (bytes + HS_ALIGN - 1) / HS_ALIGN * HS_ALIGN;
 }
 
-/* The items of the batch: the most pieces that a buffer has. */
-static int hs_od_items(const hs_exec *exec) {
+int hs_od_items(const hs_exec *exec) {
     int items = 1;
     for (int i = 0; i < exec->buffer_count; i++)
         if (!exec->buffers[i].linked && !exec->buffers[i].kept && exec->buffers[i].pieces > items)

@@ -42,11 +42,12 @@ static void hs_od_widen_row(const hs_od_narrow *s, const float *src, int y, doub
         out[left + i] = (double)row[i];
 }
 
-static void hs_od_run_narrow(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_narrow(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_narrow *s = (const hs_od_narrow *)step;
     double *x = hs_od_scratch(exec, rank);
     int64_t line = (int64_t)s->conv.pixels * s->conv.out_c;
-    for (int task; (task = hs_team_next(team, s->n * s->bands)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->bands)) >= 0;) {
         int item = task / s->bands, first = task % s->bands * s->band_rows;
         int end = first + s->band_rows < s->out_h ? first + s->band_rows : s->out_h;
         hs_narrow_conv conv = s->conv;
@@ -106,6 +107,7 @@ hs_status hs_od_plan_narrow(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_pl
                             hs_od_place item_bias) {
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_narrow), hs_od_run_narrow, s->value, &step));
+    step->group = 1;
     hs_od_narrow *narrow = (hs_od_narrow *)step;
     step->kind = "conv2d, narrow";
     narrow->n = (int)hs_od_node(p, s->value)->shape.dim[0];

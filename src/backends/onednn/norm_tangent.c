@@ -158,12 +158,12 @@ static void hs_od_sum_segment(const hs_exec *exec, const hs_od_tangent *s, const
     }
 }
 
-static void hs_od_run_tangent_sums(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                                   int rank) {
+static void hs_od_run_tangent_sums(const hs_exec *exec, const hs_od_step *step,
+                                   const hs_od_window *window, int rank) {
     const hs_od_tangent *s = *(hs_od_tangent *const *)(step + 1);
     hs_od_lines l = hs_od_lines_of(exec, s, rank);
     int ready = -1;
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->chunks)) >= 0;) {
         int item = task / s->chunks, chunk = task % s->chunks;
         if (s->adjoint && item != ready)
             hs_od_point_lines(exec, s, item, &l);
@@ -197,12 +197,12 @@ static void hs_od_map_segment(const hs_exec *exec, const hs_od_tangent *s, const
                                 l->beta + c, l->delta + c, s->adjoint ? HS_ACT_NONE : s->act);
 }
 
-static void hs_od_run_tangent(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                              int rank) {
+static void hs_od_run_tangent(const hs_exec *exec, const hs_od_step *step,
+                              const hs_od_window *window, int rank) {
     const hs_od_tangent *s = (const hs_od_tangent *)step;
     hs_od_lines l = hs_od_lines_of(exec, s, rank);
     int ready = -1;
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->chunks)) >= 0;) {
         int item = task / s->chunks, chunk = task % s->chunks;
         if (item != ready) {
             hs_od_point_lines(exec, s, item, &l);

@@ -23,8 +23,15 @@
 #include "graph/optable.h"
 #include "graph/plan.h"
 
+/* One walk over a step's tasks: of all its items, or of some of the batch (walk.c). */
+typedef struct hs_od_window {
+    hs_team *team;
+    int first, count; /* the items; count 0: all */
+} hs_od_window;
+
 typedef struct hs_od_step hs_od_step;
-typedef void hs_od_run(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank);
+typedef void hs_od_run(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                       int rank);
 
 /* The head of every op's own step struct. */
 struct hs_od_step {
@@ -33,6 +40,8 @@ struct hs_od_step {
     hs_value value;                    /* what it computes */
     const char *kind;                  /* for profiles: the op's name, if nothing better */
     double flops;                      /* of the op as defined, all items; 0: not counted */
+    int group; /* items may be run so many, or a multiple of it, at a time; 0: all at once. Then
+                  a window writes nothing that a later one reads */
     int profile_row;
 };
 
@@ -52,6 +61,11 @@ typedef struct hs_od_buffer {
     float *linked;  /* data of another plan, or NULL: ours */
 } hs_od_buffer;
 
+/* Some items of a step, or all: count 0. */
+typedef struct hs_od_visit {
+    int step, first, count;
+} hs_od_visit;
+
 struct hs_exec {
     const hs_graph *graph;
     const hs_kernels *kernels;
@@ -59,6 +73,8 @@ struct hs_exec {
     hs_crew *crew; /* the cache's, of `threads` */
     hs_od_step **steps;
     int step_count, step_capacity;
+    hs_od_visit *walk; /* the order in which steps and items are run */
+    int visit_count;
     hs_od_buffer *buffers;
     hs_lifetime *lifetimes; /* [buffer_count] of a piece, or of all of them: memory.c */
     int buffer_count, buffer_capacity;
@@ -76,7 +92,7 @@ struct hs_exec {
     dnnl_stream_t *streams; /* [threads] */
     atomic_int failed;      /* a dnnl_status_t, or 0 */
     hs_profile *profile;    /* NULL: none is kept */
-    int profiled_step;      /* the one that is timed now */
+    int profiled_visit;     /* the one that is timed now */
     hs_arena memory;        /* steps */
 };
 
@@ -123,6 +139,10 @@ hs_status hs_od_new_step(hs_od_planner *p, size_t size, hs_od_run *run, hs_value
                          hs_od_step **out);
 /* A fresh buffer that the step about to be added writes: `pieces` of `floats` each. */
 hs_status hs_od_new_buffer(hs_od_planner *p, int64_t floats, int pieces, int *out);
+/* The order of the walk, once every step is planned; buffers live longer where it asks for that. */
+hs_status hs_od_plan_walk(hs_od_planner *p);
+/* The items of the batch: the most pieces that a buffer has. */
+int hs_od_items(const hs_exec *exec);
 /* Where all buffers go, once every step is planned. */
 hs_status hs_od_plan_memory(hs_od_planner *p);
 /* Give `value` a fresh dense buffer. */
@@ -178,6 +198,13 @@ hs_status hs_od_plan_export(hs_od_planner *p, hs_value value);
 
 /* ------------------------------------------------------------- running -- */
 
+/* The next task of this window, of `tasks` for each of a step's `items`, counted from item 0 on; or
+ * -1. */
+static inline int hs_od_next(const hs_od_window *window, int items, int tasks) {
+    int task = hs_team_next(window->team, (window->count ? window->count : items) * tasks);
+    return task < 0 || !window->count ? task : window->first * tasks + task;
+}
+
 /* A piece of a buffer; piece 0 where it has but one. */
 static inline float *hs_od_piece(const hs_exec *exec, int number, int piece) {
     const hs_od_buffer *buffer = &exec->buffers[number];
@@ -212,7 +239,7 @@ void hs_od_profile_plan(hs_exec *exec);
 /* The pass begins; `step` has ended on all members. Called by one member, and
  * only where exec->profile is not NULL. */
 void hs_od_profile_begin(hs_profile *profile);
-void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step);
+void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step, double share, bool last);
 
 /* ------------------------------------------------------------- weights -- */
 

@@ -320,6 +320,7 @@ cleanup:
 static hs_status hs_od_finish(hs_od_planner *p) {
     hs_exec *exec = p->exec;
     hs_od_profile_plan(exec);
+    HS_TRY(hs_od_plan_walk(p));
     HS_TRY(hs_od_plan_memory(p));
     exec->scratch = hs_pages_alloc((size_t)(exec->threads * exec->scratch_bytes));
     if (!exec->scratch)

@@ -30,10 +30,10 @@ static void hs_od_pool_window(const hs_od_pool *s, const float *image, int top, 
         }
 }
 
-static void hs_od_run_max_pool(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                               int rank) {
+static void hs_od_run_max_pool(const hs_exec *exec, const hs_od_step *step,
+                               const hs_od_window *window, int rank) {
     const hs_od_pool *s = (const hs_od_pool *)step;
-    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->h)) >= 0;) {
         int item = task / s->h, row = task % s->h;
         const float *image = hs_od_item(exec, s->x, item);
         float *y = hs_od_item(exec, s->y, item) + (int64_t)row * s->w * s->channels;
@@ -43,12 +43,12 @@ static void hs_od_run_max_pool(const hs_exec *exec, const hs_od_step *step, hs_t
     }
 }
 
-static void hs_od_run_mean_spatial(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                                   int rank) {
+static void hs_od_run_mean_spatial(const hs_exec *exec, const hs_od_step *step,
+                                   const hs_od_window *window, int rank) {
     const hs_od_pool *s = (const hs_od_pool *)step;
     int64_t pixels = (int64_t)s->in_h * s->in_w;
     double *sum = hs_od_scratch(exec, rank);
-    for (int item; (item = hs_team_next(team, s->n)) >= 0;) {
+    for (int item; (item = hs_od_next(window, s->n, 1)) >= 0;) {
         const float *x = hs_od_item(exec, s->x, item);
         float *y = hs_od_item(exec, s->y, item);
         memset(sum, 0, (size_t)s->channels * sizeof *sum);

@@ -32,11 +32,11 @@ void hs_od_profile_begin(hs_profile *profile) {
     profile->mark = hs_od_now();
 }
 
-void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step) {
+void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step, double share, bool last) {
     int64_t now = hs_od_now();
     hs_profile_row *row = &profile->rows[step->profile_row];
     row->seconds += 1e-9 * (double)(now - profile->mark);
-    row->flops += step->flops;
-    row->runs++;
+    row->flops += share * step->flops;
+    row->runs += last;
     profile->mark = now;
 }

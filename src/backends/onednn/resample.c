@@ -12,11 +12,11 @@ typedef struct hs_od_resample {
     hs_od_place x[HS_MAX_INPUTS], y;
 } hs_od_resample;
 
-static void hs_od_run_upsample(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                               int rank) {
+static void hs_od_run_upsample(const hs_exec *exec, const hs_od_step *step,
+                               const hs_od_window *window, int rank) {
     const hs_od_resample *s = (const hs_od_resample *)step;
     size_t pixel = (size_t)s->channels * sizeof(float);
-    for (int task; (task = hs_team_next(team, s->n * s->h / 2)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->h / 2)) >= 0;) {
         int item = task / (s->h / 2), row = task % (s->h / 2);
         const float *x = hs_od_item(exec, s->x[0], item) + (int64_t)row * s->in_w * s->channels;
         int64_t line = (int64_t)s->w * s->channels;
@@ -29,11 +29,11 @@ static void hs_od_run_upsample(const hs_exec *exec, const hs_od_step *step, hs_t
     }
 }
 
-static void hs_od_run_avg_pool(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                               int rank) {
+static void hs_od_run_avg_pool(const hs_exec *exec, const hs_od_step *step,
+                               const hs_od_window *window, int rank) {
     const hs_od_resample *s = (const hs_od_resample *)step;
     int64_t line = (int64_t)s->in_w * s->channels;
-    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->h)) >= 0;) {
         int item = task / s->h, row = task % s->h;
         const float *x = hs_od_item(exec, s->x[0], item) + 2 * row * line;
         float *y = hs_od_item(exec, s->y, item) + (int64_t)row * s->w * s->channels;
@@ -46,9 +46,10 @@ static void hs_od_run_avg_pool(const hs_exec *exec, const hs_od_step *step, hs_t
     }
 }
 
-static void hs_od_run_concat(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_concat(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_resample *s = (const hs_od_resample *)step;
-    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->h)) >= 0;) {
         int item = task / s->h, row = task % s->h;
         for (int i = 0, first = 0; i < s->part_count; first += s->part_channels[i++]) {
             int channels = s->part_channels[i];
@@ -61,9 +62,10 @@ static void hs_od_run_concat(const hs_exec *exec, const hs_od_step *step, hs_tea
     }
 }
 
-static void hs_od_run_slice(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_slice(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                            int rank) {
     const hs_od_resample *s = (const hs_od_resample *)step;
-    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->h)) >= 0;) {
         int item = task / s->h, row = task % s->h, whole = s->part_channels[0];
         const float *x = hs_od_item(exec, s->x[0], item) + (int64_t)row * s->w * whole + s->first;
         float *y = hs_od_item(exec, s->y, item) + (int64_t)row * s->w * s->channels;
@@ -73,9 +75,10 @@ static void hs_od_run_slice(const hs_exec *exec, const hs_od_step *step, hs_team
     }
 }
 
-static void hs_od_run_pad(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_pad(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                          int rank) {
     const hs_od_resample *s = (const hs_od_resample *)step;
-    for (int task; (task = hs_team_next(team, s->n * s->h)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->h)) >= 0;) {
         int item = task / s->h, row = task % s->h, part = s->part_channels[0];
         const float *x = hs_od_item(exec, s->x[0], item) + (int64_t)row * s->w * part;
         float *y = hs_od_item(exec, s->y, item) + (int64_t)row * s->w * s->channels;
@@ -100,6 +103,7 @@ hs_status hs_od_plan_resample(hs_od_planner *p, hs_value value) {
     const hs_node *node = hs_od_node(p, value);
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_resample), hs_od_resample_run(node->op), value, &step));
+    step->group = 1;
     hs_od_resample *s = (hs_od_resample *)step;
     s->n = (int)node->shape.dim[0];
     s->channels = (int)node->shape.dim[1];

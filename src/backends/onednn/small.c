@@ -16,9 +16,10 @@ typedef struct hs_od_small {
     double *x[HS_MAX_INPUTS], *y, *scratch; /* in the exec's memory */
 } hs_od_small;
 
-static void hs_od_run_small(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_small(const hs_exec *exec, const hs_od_step *step, const hs_od_window *window,
+                            int rank) {
     const hs_od_small *s = (const hs_od_small *)step;
-    if (hs_team_next(team, 1) < 0)
+    if (hs_team_next(window->team, 1) < 0)
         return;
     for (int i = 0; i < s->input_count; i++) {
         int64_t row = s->count[i] / s->rows[i];

@@ -17,9 +17,10 @@ static int hs_od_transfer_range(const hs_od_transfer *s, int task, int64_t *firs
     return task / s->chunks;
 }
 
-static void hs_od_run_import(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_import(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_transfer *s = (const hs_od_transfer *)step;
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->chunks)) >= 0;) {
         int64_t first, end;
         int item = hs_od_transfer_range(s, task, &first, &end);
         const float *from = exec->bound[step->value] + item * s->channels * s->pixels;
@@ -30,11 +31,12 @@ static void hs_od_run_import(const hs_exec *exec, const hs_od_step *step, hs_tea
     }
 }
 
-static void hs_od_run_export(const hs_exec *exec, const hs_od_step *step, hs_team *team, int rank) {
+static void hs_od_run_export(const hs_exec *exec, const hs_od_step *step,
+                             const hs_od_window *window, int rank) {
     const hs_od_transfer *s = (const hs_od_transfer *)step;
     if (!exec->bound[step->value])
         return;
-    for (int task; (task = hs_team_next(team, s->n * s->chunks)) >= 0;) {
+    for (int task; (task = hs_od_next(window, s->n, s->chunks)) >= 0;) {
         int64_t first, end;
         int item = hs_od_transfer_range(s, task, &first, &end);
         const float *from = hs_od_item(exec, s->place, item);
@@ -49,6 +51,7 @@ static hs_status hs_od_new_transfer(hs_od_planner *p, hs_od_run *run, hs_value v
     const hs_shape *shape = &hs_od_node(p, value)->shape;
     hs_od_step *step;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_transfer), run, value, &step));
+    step->group = 1;
     hs_od_transfer *s = (hs_od_transfer *)step;
     step->kind = run == hs_od_run_import ? "input" : "output";
     step->flops = 0;

@@ -151,18 +151,27 @@ static void hs_od_load_norm(const hs_exec *exec, const hs_od_winograd *w, int ra
     *ready = number;
 }
 
+/* The sets of the window, which holds whole ones: the first of them; how many. */
+static int hs_od_winograd_window(const hs_od_winograd *w, const hs_od_window *window, int *sets) {
+    int first = window->count ? window->first / w->plan.merged : 0;
+    int end = window->count ? window->first + window->count : w->n;
+    *sets = (end + w->plan.merged - 1) / w->plan.merged - first;
+    return first;
+}
+
 /* Panels of weights first, then groups of tiles. */
-static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                              int rank) {
+static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step,
+                              const hs_od_window *window, int rank) {
     const hs_od_winograd *w = ((const hs_od_prepare *)step)->conv;
     int panels = w->plan.panels, made = w->fresh ? w->plan.spec.part_count * panels : 0;
-    int loads = hs_od_winograd_sets(w) * w->plan.load_tasks, ready = -1;
-    for (int task; (task = hs_team_next(team, made + loads)) >= 0;) {
+    int sets, first = hs_od_winograd_window(w, window, &sets), ready = -1;
+    int loads = sets * w->plan.load_tasks;
+    for (int task; (task = hs_team_next(window->team, made + loads)) >= 0;) {
         if (task < made) {
             hs_od_make_panel(exec, w, task / panels, task % panels);
             continue;
         }
-        int load = task - made;
+        int load = first * w->plan.load_tasks + task - made;
         hs_od_winograd_set set;
         hs_od_winograd_collect(exec, w, load / w->plan.load_tasks, &set);
         if (w->norm)
@@ -173,14 +182,15 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step, hs_te
 }
 
 /* Neighbouring tasks share weights where V is shared, and pixels elsewhere. */
-static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step, hs_team *team,
-                               int rank) {
+static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step,
+                               const hs_od_window *window, int rank) {
     const hs_od_winograd *w = (const hs_od_winograd *)step;
-    int sets = hs_od_winograd_sets(w), tasks = w->plan.task_count, ready = -1;
-    for (int task; (task = hs_team_next(team, sets * tasks)) >= 0;) {
+    int sets, first = hs_od_winograd_window(w, window, &sets), tasks = w->plan.task_count,
+              ready = -1;
+    for (int task; (task = hs_team_next(window->team, sets * tasks)) >= 0;) {
         bool shared = w->v >= 0;
         bool across = shared && !w->plan.by_items;
-        int number = across ? task % sets : task / tasks;
+        int number = first + (across ? task % sets : task / tasks);
         hs_od_winograd_set set;
         hs_od_winograd_collect(exec, w, number, &set);
         if (w->norm && !shared)
@@ -320,6 +330,7 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
         return HS_OK;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_prepare), hs_od_run_prepare, value, &step));
     step->kind = hs_od_winograd_kind(&w->plan.spec, true);
+    step->group = w->fresh ? 0 : w->plan.merged;
     step->flops = 0; /* all in the next step */
     if (w->plan.load_tasks)
         HS_TRY(hs_od_new_buffer(p, w->plan.v_floats,
@@ -377,6 +388,7 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
     if (!w.plan.load_tasks)
         hs_od_touch_input(p, &w);
     step->kind = hs_od_winograd_kind(&w.plan.spec, false);
+    step->group = w.fresh ? 0 : w.plan.merged;
     step->flops =
         2.0 * w.weights[0].taps * w.n * (double)(s->out_c * s->out_h * s->out_w * w.plan.in_c);
     w.base = *step;
