@@ -26,6 +26,7 @@ typedef struct hs_od_winograd {
     const float *bias;
     int sums;                 /* buffer [n, tiles, 2, out_c], or -1 */
     int v;                    /* buffer of v_floats: hs_od_winograd_v; or -1 */
+    bool own_v;               /* each thread makes all of V for itself, in its scratch */
     int u[HS_WINOGRAD_PARTS]; /* buffers [panels, panel_floats], if fresh */
 } hs_od_winograd;
 
@@ -44,6 +45,11 @@ typedef struct hs_od_prepare {
  * they take beyond what they are made from, float32 or bf16, is at most this share of the
  * model's float32. Made in a pass they are written by one thread and read by all. */
 #define HS_OD_SPENT_SHARE 7
+
+/* Making V takes as long as some 4 to 6 outputs for each of its tiles. For so many outputs a thread
+ * beyond the first, each makes V for itself: that takes less than handing it over. */
+#define HS_OD_OWN_OUTPUTS 64
+#define HS_OD_OWN_TILES 16
 
 hs_factors hs_od_factors(const hs_od_planner *p, int64_t in_c, int64_t out_c) {
     const hs_kernels *kernels = p->exec->kernels;
@@ -181,6 +187,21 @@ static void hs_od_run_prepare(const hs_exec *exec, const hs_od_step *step,
     }
 }
 
+/* V of a set, unless it is `ready`, in this rank's scratch. */
+static void hs_od_load_own(const hs_exec *exec, const hs_od_winograd *w, int rank,
+                           hs_od_winograd_set *set, int number, int *ready) {
+    const hs_winograd_plan *plan = &w->plan;
+    float *scratch = hs_od_scratch(exec, rank);
+    set->items[0].v = scratch + plan->scratch_floats - plan->v_floats;
+    if (*ready == number)
+        return;
+    if (w->norm)
+        hs_od_load_norm(exec, w, rank, set, number, ready);
+    for (int load = 0; load < plan->load_tasks; load++)
+        exec->kernels->winograd_load(plan, load, set->items, set->count, scratch);
+    *ready = number;
+}
+
 /* Neighbouring tasks share weights where V is shared, and pixels elsewhere. */
 static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step,
                                const hs_od_window *window, int rank) {
@@ -193,7 +214,9 @@ static void hs_od_run_winograd(const hs_exec *exec, const hs_od_step *step,
         int number = first + (across ? task % sets : task / tasks);
         hs_od_winograd_set set;
         hs_od_winograd_collect(exec, w, number, &set);
-        if (w->norm && !shared)
+        if (w->own_v)
+            hs_od_load_own(exec, w, rank, &set, number, &ready);
+        else if (w->norm && !shared)
             hs_od_load_norm(exec, w, rank, &set, number, &ready);
         exec->kernels->winograd_run(&w->plan, across ? task / sets : task % tasks, set.items,
                                     set.count, hs_od_scratch(exec, rank));
@@ -326,7 +349,10 @@ static hs_status hs_od_plan_prepare(hs_od_planner *p, hs_value value, hs_od_wino
     hs_od_step *step;
     *out = NULL;
     w->v = -1;
-    if (!w->plan.load_tasks && !w->fresh)
+    w->own_v = w->plan.load_tasks && !w->fresh && hs_od_winograd_sets(w) == 1 &&
+               w->n * w->plan.tiles_x * w->plan.tiles_y <= HS_OD_OWN_TILES &&
+               w->plan.spec.out_c >= HS_OD_OWN_OUTPUTS * (p->exec->threads - 1);
+    if ((!w->plan.load_tasks || w->own_v) && !w->fresh)
         return HS_OK;
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_prepare), hs_od_run_prepare, value, &step));
     step->kind = hs_od_winograd_kind(&w->plan.spec, true);
@@ -382,10 +408,10 @@ hs_status hs_od_plan_winograd(hs_od_planner *p, const hs_od_conv_spec *s, int ti
         w.residual = residual.buffer >= 0 ? residual : w.dst;
     hs_od_describe_weights(p, s, parts, &w);
     HS_TRY(hs_od_plan_prepare(p, s->value, &w, &prepare));
-    if (w.plan.load_tasks)
+    if (w.v >= 0)
         hs_od_touch_input(p, &w);
     HS_TRY(hs_od_new_step(p, sizeof w, hs_od_run_winograd, s->value, &step));
-    if (!w.plan.load_tasks)
+    if (w.v < 0)
         hs_od_touch_input(p, &w);
     step->kind = hs_od_winograd_kind(&w.plan.spec, false);
     step->group = w.fresh ? 0 : w.plan.merged;
