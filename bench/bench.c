@@ -9,7 +9,7 @@
  *   hs_bench random-model FOLDER SIZE
  *   hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2|1] [--repeats N]
  *                 [--block N] [--panels N] [--rows N] [--splits N] [--sharing 1|-1]
- *                 [--factors 0|1|2] (float32, bf16, fixed)
+ *                 [--factors 0|1|2] (float32, bf16, fixed) [--late 1] (U made of plain weights)
  */
 #include "bench.h"
 
@@ -73,7 +73,7 @@ static int usage(void) {
           "[--job] [--power] [--expected FILE]\n"
           "       hs_bench random-model FOLDER SIZE\n"
           "       hs_bench conv IN OUT H W [--isa NAME] [--tile 6|4|2|1] [--repeats N] [--block N] "
-          "[--panels N] [--rows N] [--splits N] [--sharing 1|-1] [--factors 0|1|2]\n",
+          "[--panels N] [--rows N] [--splits N] [--sharing 1|-1] [--factors 0|1|2] [--late 1]\n",
           stderr);
     return 2;
 }
@@ -140,7 +140,8 @@ static int run_conv(int argc, char **argv) {
     }
     if (argc % 2 || o.in_c < 1 || o.out_c < 1 || o.h < 1 || o.w < 1 || o.repeats < 1 ||
         (o.tile != 1 && o.tile != 2 && o.tile != 4 && o.tile != 6) || o.factors < 0 ||
-        o.factors > HS_FACTORS_FIXED || (o.tile == 1 && o.factors != HS_FACTORS_BF16))
+        o.factors > HS_FACTORS_FIXED || (o.tile == 1 && o.factors != HS_FACTORS_BF16) ||
+        (o.late && (o.tile != 4 || o.factors)))
         return usage();
     return bench_conv(&o);
 }

@@ -16,6 +16,7 @@
 /* Where tiles are so few, bands would leave one task or two: V is shared for less
  * work, and tasks are small, so that a single image keeps several cores busy. */
 #define HS_WINO_FEW_TILES 32
+#define HS_WINO_BAND_TILES 8        /* at least: of such a band */
 #define HS_WINO_SMALL_WORK 300000LL /* less is never worth a task */
 #define HS_WINO_ROUNDS 2            /* tasks for each of several threads */
 
@@ -90,6 +91,16 @@ static void hs_winograd_cut_shared(hs_winograd_plan *plan, int64_t task_work) {
     plan->band_count = pieces < plan->load_tasks ? pieces : plan->load_tasks;
 }
 
+/* Few tiles of one item, but enough for a band for each thread, and weights nearby: a thread then
+ * keeps to pixels that it wrote in the step before, and V is not shared. */
+static bool hs_winograd_one_band_each(const hs_winograd_plan *plan) {
+    const hs_winograd_spec *spec = &plan->spec;
+    int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
+    return spec->threads > spec->items && tiles <= HS_WINO_FEW_TILES &&
+           tiles >= (int64_t)spec->threads * HS_WINO_BAND_TILES &&
+           hs_winograd_weight_bytes(plan) < HS_WINO_NEAR_WEIGHTS;
+}
+
 static void hs_winograd_cut_bands(hs_winograd_plan *plan) {
     hs_winograd_spec *spec = &plan->spec;
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
@@ -120,6 +131,11 @@ static void hs_winograd_cut_tasks(hs_winograd_plan *plan) {
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y;
     int64_t work = tiles * hs_winograd_weight_bytes(plan) / 4;
     int64_t task_work = tiles <= HS_WINO_FEW_TILES ? HS_WINO_SMALL_WORK : HS_WINO_TASK_WORK;
+    if (!spec->sharing && !spec->band_rows && !spec->splits && hs_winograd_one_band_each(plan)) {
+        spec->sharing = -1;
+        spec->band_rows = hs_winograd_ceil(plan->tiles_y, spec->threads);
+        spec->splits = 1;
+    }
     if (!spec->sharing) {
         bool shared = tiles <= HS_WINO_SHARED_TILES && work > 2 * task_work && plan->panels > 1;
         spec->sharing = shared ? 1 : -1;
@@ -384,7 +400,7 @@ static void hs_winograd_multiply(const hs_winograd_block *b, int first, int last
         }
 }
 
-/* M of one panel, U made late: of a chain of channels position by position and group by group. */
+/* The same of one panel where U is made late: chain by chain, group by group. */
 static void hs_winograd_multiply_late(const hs_winograd_block *b, int panel) {
     const hs_winograd_plan *plan = b->plan;
     int64_t v_chunk = plan->alpha * plan->alpha * plan->v_chunk, u_chunk = 9 * plan->u_chunk;

@@ -79,8 +79,8 @@ typedef struct hs_winograd_spec {
     int block, panel_block; /* 0, or tiles and panels of a block (to measure) */
     int band_rows, splits;  /* 0, or how to cut tasks (to measure) */
     int sharing;            /* 0: choose; 1: V of an item is made first; -1: it is not */
-    bool late;              /* with tile 4 of float32 and V shared: weights are kept plain, and
-                               each task makes U of its panels, some channels at a time */
+    bool late;              /* with tile 4 of float32: weights are kept plain, and U is made of
+                               them in registers, for each use (winograd_late.c) */
 } hs_winograd_spec;
 
 typedef struct hs_winograd_plan {
@@ -155,7 +155,8 @@ typedef struct hs_winograd_kernel {
 } hs_winograd_kernel;
 
 /* Panel `panel` of transformed weights, in double, then rounded to float32, and that to
- * bfloat16 where it is wanted; with fixed factors in float32, then rounded to these. */
+ * bfloat16 where it is wanted; with tile 4 of float32 in float32; with fixed factors in float32,
+ * then rounded to these. Late: of plain ones, [padded in_c][9][panel]. */
 typedef void hs_winograd_weights(const hs_winograd_kernel *kernel, int panel, float *packed);
 
 /* Load task `task`, from [0, load_tasks), of 1 <= count <= merged items into items->v; all
