@@ -169,26 +169,33 @@ static void test_late(void **state) {
     assert_int_equal(hs_od_conv_tile(&avx512, bf16, 512, 512, map / 64, 4 * map), 2);
 }
 
-/* A sample alone, with U made late, is what it is in a batch. */
-static void test_late_and_batch_change_nothing(void **state) {
-    for (int channels = 64; channels <= 320; channels += 256) {
-        int64_t one_total, total;
-        hs_net one = net_new(), five = net_new();
-        hs_value y[2];
-        for (int i = 0; i < 2; i++) {
-            hs_net *net = i ? &five : &one;
-            hs_value x = net_input(net, "x", (hs_shape){4, {i ? 5 : 1, channels, 8, 8}});
-            y[i] = net_conv(net, x, 72, 3, 1, true);
+/* A sample alone, with U made late and V by each thread, is what it is in a batch, for any number of
+ * threads. */
+static void test_alone_and_batch_change_nothing(void **state) {
+    for (int channels = 64; channels <= 320; channels += 256)
+        for (int silu = 0; silu < 2; silu++) {
+            int64_t one_total, total;
+            hs_net one = net_new(), five = net_new();
+            hs_value y[2];
+            for (int i = 0; i < 2; i++) {
+                hs_net *net = i ? &five : &one;
+                hs_value a = net_input(net, "a", (hs_shape){4, {i ? 5 : 1, channels, 8, 8}});
+                hs_value b = net_conv(net, a, 40, 1, 1, true);
+                hs_value x = net_norm(net, ADD(net, HS_OP_CONCAT, NONE, a, b), 8);
+                y[i] = net_conv(net, silu ? net_act(net, x, HS_SILU) : x, 72, 3, 1, true);
+            }
+            float *batch = net_run(&hs_backend_onednn, five.graph, 2, &y[1], 1, 1, &total);
+            for (int threads = 1; threads <= 4; threads++) {
+                float *alone =
+                    net_run(&hs_backend_onednn, one.graph, threads, &y[0], 1, 2, &one_total);
+                assert_int_equal(total, 5 * one_total);
+                assert_memory_equal(batch, alone, (size_t)one_total * sizeof *batch);
+                free(alone);
+            }
+            free(batch);
+            net_free(&five);
+            net_check(&one, &y[0], 1, 1e-5); /* frees it */
         }
-        float *alone = net_run(&hs_backend_onednn, one.graph, 1, &y[0], 1, 1, &one_total);
-        float *batch = net_run(&hs_backend_onednn, five.graph, 2, &y[1], 1, 1, &total);
-        assert_int_equal(total, 5 * one_total);
-        assert_memory_equal(batch, alone, (size_t)one_total * sizeof *batch);
-        free(batch);
-        free(alone);
-        net_free(&five);
-        net_free(&one);
-    }
 }
 
 static void test_residual_in_place_and_copied(void **state) {
@@ -448,7 +455,7 @@ int main(void) {
         cmocka_unit_test(test_fast_by_taps),
         cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_late),
-        cmocka_unit_test(test_late_and_batch_change_nothing),
+        cmocka_unit_test(test_alone_and_batch_change_nothing),
         cmocka_unit_test(test_residual_in_place_and_copied),
         cmocka_unit_test(test_group_norms),
         cmocka_unit_test(test_group_norm_offset),
