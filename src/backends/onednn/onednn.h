@@ -40,8 +40,8 @@ struct hs_od_step {
     hs_value value;                    /* what it computes */
     const char *kind;                  /* for profiles: the op's name, if nothing better */
     double flops;                      /* of the op as defined, all items; 0: not counted */
-    int group; /* items may be run so many, or a multiple of it, at a time; 0: all at once. Then
-                  a window writes nothing that a later one reads */
+    int group; /* items may be run so many, or a multiple of it, at a time: no window reads what
+                  another one wrote for items that all share. 0: only all at once */
     int profile_row;
 };
 
@@ -239,6 +239,7 @@ void hs_od_profile_plan(hs_exec *exec);
 /* The pass begins; `step` has ended on all members. Called by one member, and
  * only where exec->profile is not NULL. */
 void hs_od_profile_begin(hs_profile *profile);
+/* `share` of its items were run, the `last` ones among them or not. */
 void hs_od_profile_end_step(hs_profile *profile, const hs_od_step *step, double share, bool last);
 
 /* ------------------------------------------------------------- weights -- */

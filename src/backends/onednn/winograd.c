@@ -1,8 +1,9 @@
 /*
  * Convolution by Winograd's method or tap by tap (kernels/winograd.h) as steps: one, or
  * two where something is prepared that all tasks share: the transformed input of an
- * item, or of several small ones, where tiles are few, and transformed weights that are
- * not kept from pass to pass (conv_table.c says which).
+ * item, or of several small ones, where tiles are few (of very few each thread makes all of it
+ * for itself, in one step), and transformed weights that are not kept from pass to pass
+ * (conv_table.c says which).
  *
  *   src [, src ...] --(prepare)--> v --(run)--> dst
  *   plain weights   --(prepare)--> u ---^
