@@ -1,7 +1,6 @@
 /* One problem: a U-Net pass of a batch. What is timed is what is verified. */
 #include "bench.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +94,7 @@ int bench_pass(const bench_pass_options *o) {
     size_t count = (size_t)o->n * (size_t)(info.image[0] * info.image[1] * info.image[2]);
     float *x = malloc(count * sizeof *x), *eps = malloc(count * sizeof *eps);
     int *t = malloc((size_t)o->n * sizeof *t);
-    int repeats = o->repeats, most = o->repeats > MOST_REPEATS ? o->repeats : MOST_REPEATS;
+    int passes = 0, most = o->repeats > MOST_REPEATS ? o->repeats : MOST_REPEATS;
     double *seconds = malloc((size_t)most * sizeof *seconds);
     double *cpu = malloc((size_t)most * sizeof *cpu);
     if (!x || !eps || !t || !seconds || !cpu)
@@ -103,23 +102,26 @@ int bench_pass(const bench_pass_options *o) {
     bench_fill(x, count);
     for (int i = 0; i < o->n; i++)
         t[i] = TIMESTEP;
-    for (int r = -1; r < repeats; r++) { /* the first one touches the memory */
+    double end = 0; /* short passes go on for a second: the first hundredths are no measure */
+    for (int r = -1; r < o->repeats || (r < most && bench_seconds() < end); r++) {
         start = bench_seconds();
         double cpu_start = bench_cpu_seconds();
         if (hs_denoiser_eps(denoiser, o->n, x, t, NULL, eps, NULL, &err) != HS_OK)
             return failed(&err);
-        if (r >= 0)
-            seconds[r] = bench_seconds() - start, cpu[r] = bench_cpu_seconds() - cpu_start;
-        else /* short ones for a second: the first hundredths are no measure */
-            repeats = (int)fmax(repeats, fmin(1 / (bench_seconds() - start), MOST_REPEATS));
+        if (r < 0) { /* it touches the memory */
+            end = bench_seconds() + 1;
+            continue;
+        }
+        seconds[passes] = bench_seconds() - start;
+        cpu[passes++] = bench_cpu_seconds() - cpu_start;
     }
-    qsort(seconds, (size_t)repeats, sizeof *seconds, bench_compare);
-    qsort(cpu, (size_t)repeats, sizeof *cpu, bench_compare);
-    double median = seconds[repeats / 2];
+    qsort(seconds, (size_t)passes, sizeof *seconds, bench_compare);
+    qsort(cpu, (size_t)passes, sizeof *cpu, bench_compare);
+    double median = seconds[passes / 2];
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("median_ms=%.3f min_ms=%.3f cpu_ms=%.3f gflops=%.1f load_ms=%.0f rss_mb=%.0f",
-           median * 1e3, seconds[0] * 1e3, cpu[repeats / 2] * 1e3,
+           median * 1e3, seconds[0] * 1e3, cpu[passes / 2] * 1e3,
            2e-9 * (double)info.macs * o->n / median, load * 1e3, (double)usage.ru_maxrss / 1024);
     double error = 0, rms = 0;
     int status = 0;
@@ -133,7 +135,7 @@ int bench_pass(const bench_pass_options *o) {
         printf(" error=%.2g rms=%.2g", error, rms);
     printf("\n");
     if (o->profile)
-        print_profile(denoiser, repeats + 1);
+        print_profile(denoiser, passes + 1);
     free(seconds);
     free(cpu);
     free(t);
