@@ -12,7 +12,7 @@
  * dense image. The bias may be one vector an item (bias plus time embedding).
  * A residual is added to the band just after it: oneDNN would begin its sums with
  * it, and round every product at the size of the residual. A concatenation that is
- * never made becomes one convolution a part, summed.
+ * never made becomes one convolution a part, summed: a band of one after the other.
  *
  * The adjoint of a convolution of stride 1 is a convolution with the flipped,
  * transposed kernel, and runs as one.
@@ -39,8 +39,11 @@ typedef struct hs_od_band {
     int variant, first, in_first; /* rows of output and input */
 } hs_od_band;
 
-typedef struct hs_od_conv {
+typedef struct hs_od_conv hs_od_conv;
+
+struct hs_od_conv {
     hs_od_step base;
+    hs_od_conv *more; /* of the next part, in the same bands, or NULL; its own base is not used */
     int n, band_count, variant_count, threads;
     hs_od_band *bands;
     hs_od_variant *variants;
@@ -48,70 +51,74 @@ typedef struct hs_od_conv {
     hs_od_place src, dst, residual, item_bias; /* buffer -1: none */
     int64_t band_bytes; /* of scratch for a band, where the residual lies in dst; or 0 */
     const float *bias;
-} hs_od_conv;
+};
 
 static void hs_od_add_band(float *restrict dst, const float *restrict band, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         dst[i] += band[i];
 }
 
+static void hs_od_run_band(const hs_exec *exec, const hs_od_conv *c, int rank, int item,
+                           int number) {
+    const hs_od_band *band = &c->bands[number];
+    const hs_od_variant *variant = &c->variants[band->variant];
+    int64_t at = band->first * c->dst_row;
+    float *dst = hs_od_item(exec, c->dst, item) + at;
+    uint8_t *scratch = hs_od_scratch(exec, rank);
+    float *out = c->band_bytes ? (float *)scratch : dst;
+    const float *bias = c->item_bias.buffer >= 0 ? hs_od_item(exec, c->item_bias, item) : c->bias;
+    void *data[HS_ARGS] = {
+        [HS_SRC] = hs_od_item(exec, c->src, item) + band->in_first * c->src_row,
+        [HS_WEIGHTS] = (void *)variant->weights,
+        [HS_BIAS] = (void *)bias,
+        [HS_DST] = out,
+        [HS_SCRATCH] = scratch + c->band_bytes,
+    };
+    static const int names[HS_ARGS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST,
+                                       DNNL_ARG_SCRATCHPAD};
+    dnnl_memory_t *memory = variant->memory + rank * HS_ARGS;
+    dnnl_exec_arg_t args[HS_ARGS];
+    int count = 0;
+    for (int i = 0; i < HS_ARGS; i++)
+        if (memory[i]) {
+            dnnl_memory_set_data_handle(memory[i], data[i]);
+            args[count++] = (dnnl_exec_arg_t){names[i], memory[i]};
+        }
+    dnnl_status_t failed =
+        dnnl_primitive_execute(variant->primitive, exec->streams[rank], count, args);
+    if (failed != dnnl_success)
+        hs_od_fail(exec, failed);
+    if (c->band_bytes)
+        hs_od_add_band(dst, out, variant->rows * c->dst_row);
+    else if (c->residual.buffer >= 0)
+        hs_od_add_band(dst, hs_od_item(exec, c->residual, item) + at, variant->rows * c->dst_row);
+}
+
 static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step,
                              const hs_od_window *window, int rank) {
-    const hs_od_conv *c = (const hs_od_conv *)step;
-    for (int task; (task = hs_od_next(window, c->n, c->band_count)) >= 0;) {
-        int item = task / c->band_count;
-        const hs_od_band *band = &c->bands[task % c->band_count];
-        const hs_od_variant *variant = &c->variants[band->variant];
-        int64_t at = band->first * c->dst_row;
-        float *dst = hs_od_item(exec, c->dst, item) + at;
-        uint8_t *scratch = hs_od_scratch(exec, rank);
-        float *out = c->band_bytes ? (float *)scratch : dst;
-        const float *bias =
-            c->item_bias.buffer >= 0 ? hs_od_item(exec, c->item_bias, item) : c->bias;
-        void *data[HS_ARGS] = {
-            [HS_SRC] = hs_od_item(exec, c->src, item) + band->in_first * c->src_row,
-            [HS_WEIGHTS] = (void *)variant->weights,
-            [HS_BIAS] = (void *)bias,
-            [HS_DST] = out,
-            [HS_SCRATCH] = scratch + c->band_bytes,
-        };
-        static const int names[HS_ARGS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS,
-                                           DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
-        dnnl_memory_t *memory = variant->memory + rank * HS_ARGS;
-        dnnl_exec_arg_t args[HS_ARGS];
-        int count = 0;
-        for (int i = 0; i < HS_ARGS; i++)
-            if (memory[i]) {
-                dnnl_memory_set_data_handle(memory[i], data[i]);
-                args[count++] = (dnnl_exec_arg_t){names[i], memory[i]};
-            }
-        dnnl_status_t failed =
-            dnnl_primitive_execute(variant->primitive, exec->streams[rank], count, args);
-        if (failed != dnnl_success)
-            hs_od_fail(exec, failed);
-        if (c->band_bytes)
-            hs_od_add_band(dst, out, variant->rows * c->dst_row);
-        else if (c->residual.buffer >= 0)
-            hs_od_add_band(dst, hs_od_item(exec, c->residual, item) + at,
-                           variant->rows * c->dst_row);
-    }
+    const hs_od_conv *first = (const hs_od_conv *)step;
+    int bands = first->band_count;
+    for (int task; (task = hs_od_next(window, first->n, bands)) >= 0;)
+        for (const hs_od_conv *c = first; c; c = c->more)
+            hs_od_run_band(exec, c, rank, task / bands, task % bands);
 }
 
 static void hs_od_destroy_conv2d(hs_od_step *step) {
-    hs_od_conv *c = (hs_od_conv *)step;
-    for (int v = 0; v < c->variant_count; v++) {
-        if (c->variants[v].memory)
-            for (int i = 0; i < c->threads * HS_ARGS; i++)
-                dnnl_memory_destroy(c->variants[v].memory[i]);
-        dnnl_primitive_destroy(c->variants[v].primitive);
-    }
+    for (hs_od_conv *c = (hs_od_conv *)step; c; c = c->more)
+        for (int v = 0; v < c->variant_count; v++) {
+            if (c->variants[v].memory)
+                for (int i = 0; i < c->threads * HS_ARGS; i++)
+                    dnnl_memory_destroy(c->variants[v].memory[i]);
+            dnnl_primitive_destroy(c->variants[v].primitive);
+        }
 }
 
-/* Cut the rows into bands, and the bands into kinds. */
+/* Cut the rows into bands, of all parts alike, and the bands into kinds. */
 static hs_status hs_od_cut_bands(hs_od_planner *p, hs_od_conv *c, const hs_od_conv_spec *s) {
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
     int k = (int)kernel->dim[2], stride = s->conv->attr.conv.stride;
-    int64_t macs = s->out_c * s->out_h * s->out_w * s->in_c * kernel->dim[2] * kernel->dim[3];
+    int64_t in_c = hs_od_node(p, s->conv->input[0])->shape.dim[1];
+    int64_t macs = s->out_c * s->out_h * s->out_w * in_c * kernel->dim[2] * kernel->dim[3];
     int64_t want =
         macs < HS_BAND_MACS / 16 ? 1 : 2 * ((macs + 2 * HS_BAND_MACS - 1) / (2 * HS_BAND_MACS));
     if (want > HS_MAX_BANDS)
@@ -280,21 +287,44 @@ static const char *hs_od_conv_kind(const hs_shape *kernel, int stride) {
     return "conv2d";
 }
 
-static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
-                                hs_od_place item_bias) {
+/* The step of a convolution. */
+static hs_status hs_od_new_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_conv **out) {
     hs_od_step *step;
-    if (hs_od_is_narrow(p, s))
-        return hs_od_plan_narrow(p, s, residual, item_bias);
     HS_TRY(hs_od_new_step(p, sizeof(hs_od_conv), hs_od_run_conv2d, s->value, &step));
     step->group = 1;
-    hs_od_conv *c = (hs_od_conv *)step;
     step->destroy = hs_od_destroy_conv2d;
+    step->kind =
+        hs_od_conv_kind(&hs_od_node(p, s->conv->input[1])->shape, s->conv->attr.conv.stride);
+    step->flops = 0;
+    *out = (hs_od_conv *)step;
+    return HS_OK;
+}
+
+static hs_status hs_od_more_conv(hs_od_planner *p, hs_od_conv *last, hs_od_conv **out) {
+    *out = last->more = hs_arena_alloc(&p->exec->memory, 1, sizeof **out);
+    return *out ? HS_OK : hs_fail_memory(p->err, sizeof **out);
+}
+
+/* One part of a convolution, or all of it. *first and *last are those of the step last added,
+ * which does it with the parts before, or NULL: none does. */
+static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_od_place residual,
+                                hs_od_place item_bias, hs_od_conv **first, hs_od_conv **last) {
+    if (hs_od_is_narrow(p, s)) {
+        *first = *last = NULL;
+        return hs_od_plan_narrow(p, s, residual, item_bias);
+    }
+    if (*first) {
+        HS_TRY(hs_od_more_conv(p, *last, last));
+    } else {
+        HS_TRY(hs_od_new_conv(p, s, first));
+        *last = *first;
+    }
+    hs_od_conv *c = *last;
     const hs_shape *kernel = &hs_od_node(p, s->conv->input[1])->shape;
-    step->kind = hs_od_conv_kind(kernel, s->conv->attr.conv.stride);
     c->threads = p->exec->threads;
     c->n = (int)hs_od_node(p, s->value)->shape.dim[0];
-    step->flops = 2.0 * c->n * (double)(s->out_c * s->out_h * s->out_w * s->in_c) *
-                  (double)(kernel->dim[2] * kernel->dim[3]);
+    (*first)->base.flops += 2.0 * c->n * (double)(s->out_c * s->out_h * s->out_w * s->in_c) *
+                            (double)(kernel->dim[2] * kernel->dim[3]);
     c->src = hs_od_operand(p, s->src, c->n);
     c->dst = p->place[s->value];
     c->residual = residual;
@@ -412,9 +442,10 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
         hs_od_release(p, conv->input[0]);
         return HS_OK;
     }
+    hs_od_conv *first = NULL, *last = NULL;
     if (s.adjoint) {
         s.src = conv->input[0];
-        HS_TRY(hs_od_one_conv(p, &s, residual, item_bias));
+        HS_TRY(hs_od_one_conv(p, &s, residual, item_bias, &first, &last));
         hs_od_release(p, conv->input[0]);
         return HS_OK;
     }
@@ -422,7 +453,7 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
         s.src = parts[i].value;
         s.first = parts[i].first;
         s.in_c = s.channels = parts[i].channels;
-        HS_TRY(hs_od_one_conv(p, &s, residual, item_bias));
+        HS_TRY(hs_od_one_conv(p, &s, residual, item_bias, &first, &last));
         s.sum = true; /* the other parts add to the first */
         s.bias = false;
         residual = item_bias = none;
