@@ -35,15 +35,21 @@ static int hs_plan_by_time(const void *a, const void *b) {
     return hs_plan_by_size(a, b);
 }
 
+static bool hs_plan_may_share(const hs_plan_item *a, const hs_plan_item *b, hs_plan_share share) {
+    return (a->buffer->last < b->buffer->first || a->buffer->first > b->buffer->last) &&
+           (share == HS_SHARE_ALL || a->size == b->size);
+}
+
 /* Lowest offset for `item` among `placed` items, which are sorted by offset;
- * `at` is where it has to be inserted to keep them so. */
-static hs_status hs_plan_place(hs_plan_item *item, const hs_plan_item *placed, int count, int *at,
-                               hs_error *err) {
+ * `at` is where it has to be inserted to keep them so. Items of one size that share with no other
+ * lie side by side, so they share all of their bytes. */
+static hs_status hs_plan_place(hs_plan_item *item, const hs_plan_item *placed, int count,
+                               hs_plan_share share, int *at, hs_error *err) {
     int64_t offset = 0, end;
     *at = 0;
     for (int i = 0; i < count; i++) {
         const hs_lifetime *other = placed[i].buffer;
-        if (other->last < item->buffer->first || other->first > item->buffer->last)
+        if (hs_plan_may_share(&placed[i], item, share))
             continue;
         if (other->offset - offset >= item->size)
             break;
@@ -78,13 +84,13 @@ static hs_status hs_plan_collect(hs_lifetime *buffers, int count, hs_plan_item *
 
 /* Place the items in this order; `total`: the end of what lies last. */
 static hs_status hs_plan_pack(hs_plan_item *items, int used,
-                              int (*order)(const void *, const void *), hs_plan_item *placed,
-                              int64_t *total, hs_error *err) {
+                              int (*order)(const void *, const void *), hs_plan_share share,
+                              hs_plan_item *placed, int64_t *total, hs_error *err) {
     int at;
     *total = 0;
     qsort(items, (size_t)used, sizeof *items, order);
     for (int i = 0; i < used; i++) {
-        HS_TRY(hs_plan_place(&items[i], placed, i, &at, err));
+        HS_TRY(hs_plan_place(&items[i], placed, i, share, &at, err));
         for (int j = i; j > at; j--)
             placed[j] = placed[j - 1];
         placed[at] = items[i];
@@ -94,7 +100,8 @@ static hs_status hs_plan_pack(hs_plan_item *items, int used,
     return HS_OK;
 }
 
-hs_status hs_plan_arena(hs_lifetime *buffers, int count, int64_t *total, hs_error *err) {
+hs_status hs_plan_arena(hs_lifetime *buffers, int count, hs_plan_share share, int64_t *total,
+                        hs_error *err) {
     hs_status status = HS_OK;
     int used;
     int64_t by_time;
@@ -105,10 +112,10 @@ hs_status hs_plan_arena(hs_lifetime *buffers, int count, int64_t *total, hs_erro
         goto cleanup;
     }
     HS_CHECK(hs_plan_collect(buffers, count, items, &used, err));
-    HS_CHECK(hs_plan_pack(items, used, hs_plan_by_time, placed, &by_time, err));
-    HS_CHECK(hs_plan_pack(items, used, hs_plan_by_size, placed, total, err));
+    HS_CHECK(hs_plan_pack(items, used, hs_plan_by_time, share, placed, &by_time, err));
+    HS_CHECK(hs_plan_pack(items, used, hs_plan_by_size, share, placed, total, err));
     if (by_time < *total)
-        HS_CHECK(hs_plan_pack(items, used, hs_plan_by_time, placed, total, err));
+        HS_CHECK(hs_plan_pack(items, used, hs_plan_by_time, share, placed, total, err));
 cleanup:
     free(placed);
     free(items);

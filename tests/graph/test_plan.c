@@ -65,7 +65,7 @@ static void hs_test_random_lifetimes(void **state) {
                                  .offset = -1};
         }
         int64_t total, bound = hs_lower_bound(b, count);
-        assert_ok(hs_plan_arena(b, count, &total, &err));
+        assert_ok(hs_plan_arena(b, count, HS_SHARE_ALL, &total, &err));
         hs_check_plan(b, count, total);
         assert_true(total >= bound);
         double ratio = bound ? (double)total / (double)bound : 1;
@@ -77,6 +77,36 @@ static void hs_test_random_lifetimes(void **state) {
     assert_true(sum / 400 < 1.06);
 }
 
+/* Two buffers that share bytes share all of them, and some do. */
+static void hs_test_same_size(void **state) {
+    hs_error err;
+    uint64_t seed = 3;
+    int shared = 0;
+    for (int round = 0; round < 100; round++) {
+        hs_lifetime b[HS_MOST];
+        for (int i = 0; i < HS_MOST; i++) {
+            int first = hs_pick(&seed, HS_MOST);
+            b[i] = (hs_lifetime){.bytes = 1000 * (1 + hs_pick(&seed, 5)),
+                                 .first = first,
+                                 .last = first + hs_pick(&seed, 5)};
+        }
+        int64_t total, least;
+        assert_ok(hs_plan_arena(b, HS_MOST, HS_SHARE_ALL, &least, &err));
+        assert_ok(hs_plan_arena(b, HS_MOST, HS_SHARE_SAME_SIZE, &total, &err));
+        hs_check_plan(b, HS_MOST, total);
+        assert_true(total >= least);
+        for (int i = 0; i < HS_MOST; i++)
+            for (int j = 0; j < i; j++)
+                if (b[i].offset < b[j].offset + b[j].bytes &&
+                    b[j].offset < b[i].offset + b[i].bytes) {
+                    assert_int_equal(b[i].offset, b[j].offset);
+                    assert_int_equal(b[i].bytes, b[j].bytes);
+                    shared++;
+                }
+    }
+    assert_true(shared > 0);
+}
+
 /* A chain reuses two buffers: each result dies when the next one exists. */
 static void hs_test_chain(void **state) {
     hs_error err;
@@ -84,7 +114,7 @@ static void hs_test_chain(void **state) {
     int64_t total;
     for (int i = 0; i < 20; i++)
         b[i] = (hs_lifetime){.bytes = 1000, .first = i, .last = i + 1};
-    assert_ok(hs_plan_arena(b, 20, &total, &err));
+    assert_ok(hs_plan_arena(b, 20, HS_SHARE_ALL, &total, &err));
     hs_check_plan(b, 20, total);
     assert_int_equal(total, 2 * hs_rounded(1000));
 }
@@ -102,8 +132,8 @@ static void hs_test_deterministic(void **state) {
         b[i] = a[i];
         b[i].offset = 12345;
     }
-    assert_ok(hs_plan_arena(a, HS_MOST, &total_a, &err));
-    assert_ok(hs_plan_arena(b, HS_MOST, &total_b, &err));
+    assert_ok(hs_plan_arena(a, HS_MOST, HS_SHARE_ALL, &total_a, &err));
+    assert_ok(hs_plan_arena(b, HS_MOST, HS_SHARE_ALL, &total_b, &err));
     assert_int_equal(total_a, total_b);
     for (int i = 0; i < HS_MOST; i++)
         assert_int_equal(a[i].offset, b[i].offset);
@@ -114,18 +144,19 @@ static void hs_test_bad_buffers(void **state) {
     int64_t total = -7;
     hs_lifetime negative = {.bytes = -1}, backwards = {.bytes = 1, .first = 3, .last = 2};
     hs_lifetime huge[] = {{.bytes = INT64_MAX / 2 + 1}, {.bytes = INT64_MAX / 2 + 1}};
-    assert_int_equal(hs_plan_arena(&negative, 1, &total, &err), HS_ERROR_ARGUMENT);
-    assert_int_equal(hs_plan_arena(&backwards, 1, &total, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_plan_arena(&negative, 1, HS_SHARE_ALL, &total, &err), HS_ERROR_ARGUMENT);
+    assert_int_equal(hs_plan_arena(&backwards, 1, HS_SHARE_ALL, &total, &err), HS_ERROR_ARGUMENT);
     assert_non_null(strstr(err.message, "3 to 2"));
-    assert_int_equal(hs_plan_arena(huge, 2, &total, &err), HS_ERROR_MEMORY);
+    assert_int_equal(hs_plan_arena(huge, 2, HS_SHARE_ALL, &total, &err), HS_ERROR_MEMORY);
     assert_int_equal(total, -7);
-    assert_ok(hs_plan_arena(NULL, 0, &total, &err));
+    assert_ok(hs_plan_arena(NULL, 0, HS_SHARE_ALL, &total, &err));
     assert_int_equal(total, 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hs_test_random_lifetimes),
+        cmocka_unit_test(hs_test_same_size),
         cmocka_unit_test(hs_test_chain),
         cmocka_unit_test(hs_test_deterministic),
         cmocka_unit_test(hs_test_bad_buffers),

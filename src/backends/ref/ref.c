@@ -128,7 +128,7 @@ static hs_status hs_ref_plan_arena(hs_exec *exec, hs_error *err) {
             if (lives[node->input[j]].last < i)
                 lives[node->input[j]].last = i;
     }
-    HS_CHECK(hs_plan_arena(lives, exec->count, &exec->arena_bytes, err));
+    HS_CHECK(hs_plan_arena(lives, exec->count, HS_SHARE_ALL, &exec->arena_bytes, err));
     exec->arena = hs_alloc_aligned((size_t)exec->arena_bytes, 1);
     if (!exec->arena) {
         status = hs_fail_memory(err, (size_t)exec->arena_bytes);
