@@ -11,8 +11,9 @@
  * In nhwc a band and its halo are contiguous, so a primitive sees a small
  * dense image. The bias may be one vector an item (bias plus time embedding).
  * A residual is added to the band just after it: oneDNN would begin its sums with
- * it, and round every product at the size of the residual. A concatenation that is
- * never made becomes one convolution a part, summed: a band of one after the other.
+ * it, and round every product at the size of the residual. What a norm needs of a band
+ * is summed just after that. A concatenation that is never made becomes one convolution a
+ * part, summed: a band of one after the other.
  *
  * The adjoint of a convolution of stride 1 is a convolution with the flipped,
  * transposed kernel, and runs as one.
@@ -44,12 +45,14 @@ typedef struct hs_od_conv hs_od_conv;
 struct hs_od_conv {
     hs_od_step base;
     hs_od_conv *more; /* of the next part, in the same bands, or NULL; its own base is not used */
-    int n, band_count, variant_count, threads;
+    int n, out_c, band_count, variant_count, threads;
     hs_od_band *bands;
     hs_od_variant *variants;
     int64_t src_row, dst_row;                  /* floats */
     hs_od_place src, dst, residual, item_bias; /* buffer -1: none */
     int64_t band_bytes; /* of scratch for a band, where the residual lies in dst; or 0 */
+    int sums;           /* buffer, what a band of all parts leaves for a norm, as of a tile;
+                           -1: nothing. Of the first part */
     const float *bias;
 };
 
@@ -94,13 +97,31 @@ static void hs_od_run_band(const hs_exec *exec, const hs_od_conv *c, int rank, i
         hs_od_add_band(dst, hs_od_item(exec, c->residual, item) + at, variant->rows * c->dst_row);
 }
 
+static void hs_od_sum_band(const hs_exec *exec, const hs_od_conv *c, int rank, int item,
+                           int number) {
+    const hs_od_band *band = &c->bands[number];
+    const float *dst = hs_od_item(exec, c->dst, item) + band->first * c->dst_row;
+    float *left = hs_od_piece(exec, c->sums, item) + 2LL * number * c->out_c;
+    double *sum = hs_od_scratch(exec, rank), *sumsq = sum + c->out_c;
+    int64_t pixels = c->variants[band->variant].rows * c->dst_row / c->out_c;
+    memset(sum, 0, 2 * (size_t)c->out_c * sizeof *sum);
+    exec->kernels->channel_sums(dst, pixels, c->out_c, sum, sumsq);
+    for (int k = 0; k < c->out_c; k++) {
+        left[k] = (float)sum[k];
+        left[c->out_c + k] = (float)(sumsq[k] - sum[k] * sum[k] / (double)pixels);
+    }
+}
+
 static void hs_od_run_conv2d(const hs_exec *exec, const hs_od_step *step,
                              const hs_od_window *window, int rank) {
     const hs_od_conv *first = (const hs_od_conv *)step;
     int bands = first->band_count;
-    for (int task; (task = hs_od_next(window, first->n, bands)) >= 0;)
+    for (int task; (task = hs_od_next(window, first->n, bands)) >= 0;) {
         for (const hs_od_conv *c = first; c; c = c->more)
             hs_od_run_band(exec, c, rank, task / bands, task % bands);
+        if (first->sums >= 0)
+            hs_od_sum_band(exec, first, rank, task / bands, task % bands);
+    }
 }
 
 static void hs_od_destroy_conv2d(hs_od_step *step) {
@@ -331,6 +352,8 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
     c->item_bias = item_bias;
     c->src_row = s->in_w * s->in_c;
     c->dst_row = s->out_w * s->out_c;
+    c->out_c = (int)s->out_c;
+    c->sums = -1;
     HS_TRY(hs_od_cut_bands(p, c, s));
     if (s->sum && residual.buffer < 0) { /* it is what dst holds */
         int64_t bytes = c->variants[c->bands[0].variant].rows * c->dst_row * (int64_t)sizeof(float);
@@ -350,6 +373,16 @@ static hs_status hs_od_one_conv(hs_od_planner *p, const hs_od_conv_spec *s, hs_o
         hs_od_touch(p, residual.buffer);
     if (item_bias.buffer >= 0)
         hs_od_touch(p, item_bias.buffer);
+    return HS_OK;
+}
+
+/* The step last added, `c`, leaves sums if a norm reads `value`. */
+static hs_status hs_od_conv_sums(hs_od_planner *p, hs_value value, hs_od_conv *c) {
+    int *pixels;
+    HS_TRY(hs_od_new_tile_sums(p, value, c->band_count, &pixels, &c->sums));
+    for (int b = 0; b < c->band_count && c->sums >= 0; b++)
+        pixels[b] = (int)(c->variants[c->bands[b].variant].rows * c->dst_row / c->out_c);
+    hs_od_need_scratch(p, 2 * c->out_c * (int64_t)sizeof(double));
     return HS_OK;
 }
 
@@ -458,6 +491,8 @@ hs_status hs_od_plan_conv2d(hs_od_planner *p, hs_value value) {
         s.bias = false;
         residual = item_bias = none;
     }
+    if (first)
+        HS_TRY(hs_od_conv_sums(p, value, first));
     hs_od_release(p, conv->input[0]);
     return HS_OK;
 }
