@@ -1,12 +1,12 @@
 /*
  * Group norm with what follows it: scale and shift by the time embedding, and
  * the activation. Two steps: sums of each channel over chunks of pixels, or over the sums
- * that a convolution left of its tiles (winograd.c), then
- * y = act(a x + b) with a and b from the sums. Where tiles are few each thread adds their sums
- * for itself, in the second step. The input may be a concatenation
- * that is never made: its parts are read where they are. Where products with the
- * Jacobian are to read act'(a x + b), it is written beside y. The second step is left out
- * where the convolution that reads y computes it while it loads.
+ * that a convolution left of its tiles (winograd.c) or bands (conv2d.c), then
+ * y = act(a x + b) with a and b from the sums. Where all parts have such sums of few tiles, each
+ * thread adds them for itself in the second step. The input may be a concatenation that is
+ * never made: its parts are read where they are. Where products with the Jacobian are to read
+ * act'(a x + b), it is written beside y. The second step is left out where the convolution
+ * that reads y computes it while it loads.
  */
 #include <math.h>
 
@@ -14,7 +14,7 @@
 
 #define HS_CHUNK_FLOATS 8192 /* per task: 32 KB */
 #define HS_MAX_CHUNKS 32
-/* Tiles up to which adding all of them takes less than another step. */
+/* Tiles of an item up to which its sums are no step of their own. */
 #define HS_OD_OWN_SUMS 16
 
 struct hs_od_norm {

@@ -98,7 +98,8 @@ struct hs_exec {
 
 /* ------------------------------------------------------- while planning -- */
 
-/* What a convolution leaves of its results for the norm that reads them, tile by tile:
+/* What a convolution leaves of its results for the norm that reads them, tile by tile or band by
+ * band, which are tiles here:
  * of each item [tiles][2][channels], sums and sums of squares about their mean (winograd.h). */
 typedef struct hs_od_tile_sums {
     int buffer; /* -1: none */
