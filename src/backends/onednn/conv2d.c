@@ -44,7 +44,7 @@ typedef struct hs_od_conv hs_od_conv;
 
 struct hs_od_conv {
     hs_od_step base;
-    hs_od_conv *more; /* of the next part, in the same bands, or NULL; its own base is not used */
+    hs_od_conv *more; /* of the next part, in the same bands, or NULL; its base is not used */
     int n, out_c, band_count, variant_count, threads;
     hs_od_band *bands;
     hs_od_variant *variants;
