@@ -16,9 +16,11 @@
 /* Where tiles are so few, bands would leave one task or two: V is shared for less
  * work, and tasks are small, so that a single image keeps several cores busy. */
 #define HS_WINO_FEW_TILES 32
-#define HS_WINO_BAND_TILES 8        /* at least: of such a band */
-#define HS_WINO_SMALL_WORK 300000LL /* less is never worth a task */
-#define HS_WINO_ROUNDS 2            /* tasks for each of several threads */
+#define HS_WINO_BAND_TILES 8          /* at least: of such a band */
+#define HS_WINO_SMALL_WORK 300000LL   /* less is never worth a task */
+#define HS_WINO_BOTH_READ (5LL << 20) /* bytes of weights that all threads may read ... */
+#define HS_WINO_BOTH_TIMES 6          /* rather than hand over this fraction of them */
+#define HS_WINO_ROUNDS 2              /* tasks for each of several threads */
 
 static int64_t hs_winograd_weight_bytes(const hs_winograd_plan *plan) {
     return 4LL * plan->alpha * plan->alpha * plan->padded_c * plan->spec.out_c;
@@ -51,14 +53,16 @@ static int hs_winograd_pieces(int64_t tasks, int64_t wanted, int64_t work) {
 
 /* Threads fetch what others have read or written from far away where they have caches of their
  * own. Do items come after each other, so that each thread has some of them and all weights, or
- * ranges of panels with V of all items? */
+ * ranges of panels with V of all items? By bytes: of weights, and of what would be handed over. */
 static bool hs_winograd_by_items(const hs_winograd_plan *plan) {
     const hs_winograd_spec *spec = &plan->spec;
     int64_t tiles = (int64_t)plan->tiles_x * plan->tiles_y * spec->items;
-    int64_t pixels =
+    int64_t values =
         plan->alpha * plan->alpha * plan->padded_c + spec->tile * spec->tile * spec->out_c;
-    return spec->threads > 1 && spec->items >= spec->threads &&
-           hs_winograd_weight_bytes(plan) <= 4 * tiles * pixels;
+    int64_t weights = hs_winograd_weight_bytes(plan), handed = 4 * tiles * values;
+    if (weights <= HS_WINO_BOTH_READ)
+        handed *= HS_WINO_BOTH_TIMES;
+    return spec->threads > 1 && spec->items >= spec->threads && weights <= handed;
 }
 
 /* V is shared: a range of panels for all tiles, or for some groups of them where there
