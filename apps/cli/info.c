@@ -74,7 +74,7 @@ static void cli_info_print(const cli_session *session, double seconds, int steps
     cli_format_seconds(seconds * steps, image);
     printf("time             %s a pass, %s an image of %d steps\n", text, image, steps);
     cli_format_bytes((double)session->planned_bytes, text);
-    printf("memory           %s for one image: program, weights, activations\n", text);
+    printf("memory           %s for a pass of one image: program, weights, activations\n", text);
 }
 
 static void cli_info_print_verified(const cli_verified *v) {
